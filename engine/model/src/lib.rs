@@ -1,0 +1,51 @@
+//! The words that every other crate shares: names, steps, graphs, records, catalogs, findings.
+//!
+//! Plain data and total functions. Nothing here does I/O, reads a clock or knows a server.
+
+mod catalog;
+mod clock;
+mod event;
+mod facts;
+mod failure;
+mod finding;
+mod graph;
+mod keywords;
+mod kind;
+mod name;
+mod perform;
+mod record;
+mod run;
+mod script;
+mod secret;
+mod server;
+mod settings;
+mod state;
+mod step;
+
+pub use catalog::{
+    Catalog, Column, Constraint, ConstraintKind, DatabaseFacts, DatabaseSetting, Entry, Extension,
+    Grant, Index, LargeObjectFacts, Membership, PartitionFacts, Role, Section, Sequence,
+    ServerFacts, SessionRole, Table, TableKind, TypeFacts, TypeKind,
+};
+pub use clock::{Clock, Timestamp};
+pub use event::{Event, EventSink, Progress};
+pub use facts::{Facts, Part, PartRange, Selection, TableGroup};
+pub use failure::{Failure, FailureClass};
+pub use finding::{Finding, Place, PlanPlace, Severity};
+pub use graph::{Barrier, GraphError, GraphNode, PhaseEdge, StepGraph};
+pub use kind::{CatalogIndex, DeclaredStep, Draft, Each, Expansion, Fold, Item, KindSpec, Leaves};
+pub use name::{Ident, InvalidIdent, QualifiedName, quote_literal};
+pub use perform::{BoxFuture, Call, Fence, FenceError, FenceGuard, Performer, Probe, Reporter};
+pub use record::{CloseStatus, FailureFact, Record, StampedRecord, StepDigest};
+pub use run::{Epoch, PhaseName, RunHeader, RunId, RunTag, StepId};
+pub use script::{
+    OutputOf, Piece, QuotedAs, Script, Session, Statement, Transaction, Undo, UnfitValue,
+};
+pub use secret::{SecretError, SecretRef, SecretString, Secrets};
+pub use server::{InvalidLsn, Lsn, Server, ServerVersion};
+pub use settings::{
+    ByteSize, CopyFormat, DatabaseRef, LimitSettings, LoadSettings, Settings, TlsMode, TlsSettings,
+    VerifyMethod, VerifySettings,
+};
+pub use state::{Checkpoint, IllegalRecord, StepState};
+pub use step::{Member, Object, Resources, StepNode, Touch, TouchMode};
