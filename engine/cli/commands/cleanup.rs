@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use pgkedge_runtime::UndoScope;
+use pgkedge_steps::scan::{self, LiveSessions};
 use serde_json::json;
 
 use crate::args::{Global, StateArgs};
@@ -22,11 +23,20 @@ pub(crate) struct Args {
     /// With --scan: only say what is there.
     #[arg(long, requires = "scan")]
     dry_run: bool,
+    /// With --scan: end the sessions of those runs first; make sure that no runner is at work.
+    #[arg(long, requires = "scan")]
+    end_sessions: bool,
+}
+
+impl Args {
+    fn live(&self) -> LiveSessions {
+        if self.end_sessions { LiveSessions::End } else { LiveSessions::Refuse }
+    }
 }
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     if let Some(plan) = &args.scan {
-        return scan(plan, args.dry_run, global).await;
+        return scan_databases(plan, args, global).await;
     }
     let folder = match &args.run {
         Some(id) => runs::find_by_id(id)?,
@@ -35,17 +45,21 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     engine::take_back(&folder, UndoScope::Scaffold, global).await
 }
 
-async fn scan(path: &PathBuf, dry_run: bool, global: &Global) -> Result<Exit, Stop> {
+async fn scan_databases(
+    path: &PathBuf,
+    args: &Args,
+    global: &Global,
+) -> Result<Exit, Stop> {
     let plan = plans::read(path)?;
     let endpoints = plans::endpoints(&plan.databases, &plans::absolute(path)?);
     let mut shown = Vec::new();
     let mut left = 0;
     for endpoint in endpoints.values() {
-        for leftover in pgkedge_steps::scan::leftovers(endpoint).await? {
-            let mut line = format!("{}: {}", endpoint.server(), leftover.what);
-            if dry_run {
+        for leftover in scan::scan(endpoint).await? {
+            let mut line = leftover.to_string();
+            if args.dry_run {
                 left += 1;
-            } else if let Err(failure) = pgkedge_steps::scan::remove(endpoint, &leftover).await {
+            } else if let Err(failure) = scan::remove(endpoint, &leftover, args.live()).await {
                 left += 1;
                 line = format!("{line}: {}", crate::exit::Shown(&failure));
             } else {
