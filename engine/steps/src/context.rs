@@ -1,0 +1,173 @@
+//! What a running step may use: connections, the ledger, the run's facts and settings.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pgkedge_model::{
+    Epoch, Facts, Failure, Member, RunHeader, RunId, RunTag, Server, Settings, StepNode,
+};
+use pgkedge_postgres::ledger::Ledger;
+use pgkedge_postgres::{Endpoint, Pool, Pooled, Sql, Wire};
+use serde::de::DeserializeOwned;
+
+/// Sessions that only read, per server: probes are short, and this many at a time are enough.
+const READERS: usize = 4;
+/// Effects beyond what the plan allows to steps: undo and services are not counted there.
+const SPARE: usize = 4;
+
+/// The epoch of this runner, told by the fence to the performer.
+#[derive(Debug, Clone, Default)]
+pub struct SharedEpoch(Arc<Mutex<Option<Epoch>>>);
+
+impl SharedEpoch {
+    pub fn set(&self, epoch: Epoch) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch);
+    }
+
+    /// None until the run was taken.
+    pub fn get(&self) -> Option<Epoch> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The application name of a run's sessions. Effects end `:do`, reads `:read`, locks `:lock`.
+pub fn application(run: &RunId, epoch: Epoch, job: &str) -> String {
+    format!("pgkedge:{}:{epoch}:{job}", run.tag())
+}
+
+/// The ledger of a run, as one of its runners writes it.
+pub fn ledger(run: &RunId, epoch: Epoch) -> Ledger {
+    Ledger::new(run, epoch)
+}
+
+/// One runner's view of its run.
+pub struct StepContext {
+    header: Arc<RunHeader>,
+    epoch: Epoch,
+    tag: RunTag,
+    ledger: Ledger,
+    servers: BTreeMap<Server, ServerPools>,
+}
+
+struct ServerPools {
+    endpoint: Endpoint,
+    effects: Pool,
+    reads: Pool,
+}
+
+impl StepContext {
+    pub(crate) fn new(
+        endpoints: &BTreeMap<Server, Endpoint>,
+        header: Arc<RunHeader>,
+        epoch: Epoch,
+    ) -> Self {
+        let limits = &header.settings.limits;
+        let pools = |(server, endpoint): (&Server, &Endpoint)| {
+            let limit = match server {
+                Server::Source | Server::Replica => limits.source_connections,
+                Server::Target => limits.target_connections,
+            };
+            let pool = |job, size| {
+                Pool::new(endpoint.clone(), application(&header.run_id, epoch, job), size)
+            };
+            let effects = pool("do", usize::from(limit) + SPARE);
+            let reads = pool("read", READERS);
+            (*server, ServerPools { endpoint: endpoint.clone(), effects, reads })
+        };
+        Self {
+            tag: header.run_id.tag(),
+            ledger: ledger(&header.run_id, epoch),
+            servers: endpoints.iter().map(pools).collect(),
+            epoch,
+            header,
+        }
+    }
+
+    pub fn header(&self) -> &RunHeader {
+        &self.header
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.header.facts
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.header.settings
+    }
+
+    pub fn tag(&self) -> &RunTag {
+        &self.tag
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn endpoint(&self, server: Server) -> Result<&Endpoint, Failure> {
+        Ok(&self.pools(server)?.endpoint)
+    }
+
+    /// A session for effects.
+    pub async fn sql(&self, server: Server) -> Result<Pooled<Sql>, Failure> {
+        self.pools(server)?.effects.sql().await
+    }
+
+    /// A session that only reads.
+    pub async fn read(&self, server: Server) -> Result<Pooled<Sql>, Failure> {
+        self.pools(server)?.reads.sql().await
+    }
+
+    /// A session for effects that relays COPY.
+    pub async fn wire(
+        &self,
+        server: Server,
+        client_encoding: Option<&str>,
+    ) -> Result<Pooled<Wire>, Failure> {
+        self.pools(server)?.effects.wire(client_encoding).await
+    }
+
+    /// A session for reads that relays COPY.
+    pub async fn read_wire(
+        &self,
+        server: Server,
+        client_encoding: Option<&str>,
+    ) -> Result<Pooled<Wire>, Failure> {
+        self.pools(server)?.reads.wire(client_encoding).await
+    }
+
+    /// The parameters that the kind's `expand` gave to a member.
+    pub fn member<T: DeserializeOwned>(&self, node: &StepNode, member: &Member) -> Result<T, Failure> {
+        serde_json::from_value(member.params.clone()).map_err(|error| {
+            let step = &node.id;
+            Failure::permanent(format!("{step}: parameters of `{}`: {error}", member.key))
+                .help("the journal was written by another version of pgkedge; start a new run")
+        })
+    }
+
+    /// The parameters of the declared step.
+    pub fn params<T: DeserializeOwned>(&self, node: &StepNode) -> Result<T, Failure> {
+        serde_json::from_value(node.params.clone()).map_err(|error| {
+            Failure::permanent(format!("{}: parameters: {error}", node.id))
+                .help("the journal was written by another version of pgkedge; start a new run")
+        })
+    }
+
+    /// Cancels every query in flight.
+    pub(crate) async fn cancel_all(&self) {
+        for pools in self.servers.values() {
+            pools.effects.cancel_all().await;
+            pools.reads.cancel_all().await;
+        }
+    }
+
+    fn pools(&self, server: Server) -> Result<&ServerPools, Failure> {
+        self.servers.get(&server).ok_or_else(|| {
+            Failure::permanent(format!("the plan names no {server}"))
+                .help(format!("add `{server}` under `databases` in {}", self.header.plan_path))
+        })
+    }
+}
