@@ -15,4 +15,4 @@ pub use handle::Journal;
 pub use reader::JournalReader;
 pub(crate) use request::PendingRequest;
 pub use request::Request;
-pub(crate) use writer::Appender;
+pub(crate) use writer::{Appender, locked};
