@@ -35,6 +35,26 @@ pub enum Record {
     RunClosed { status: CloseStatus },
 }
 
+impl Record {
+    /// The step that it is about; none for records of the run itself.
+    pub fn step(&self) -> Option<&StepId> {
+        match self {
+            Self::StepStarted { step, .. }
+            | Self::Noted { step, .. }
+            | Self::StepSucceeded { step, .. }
+            | Self::StepFailed { step, .. }
+            | Self::StepUndone { step }
+            | Self::ServiceReady { step, .. }
+            | Self::ServiceStopped { step } => Some(step),
+            Self::RunOpened { .. }
+            | Self::GroupVoided { .. }
+            | Self::PlanEdited { .. }
+            | Self::LimitsChanged { .. }
+            | Self::RunClosed { .. } => None,
+        }
+    }
+}
+
 /// Limits that are changed while a run goes on; what is left out stays as it was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitChange {
