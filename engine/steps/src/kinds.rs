@@ -6,8 +6,7 @@ use pgkedge_model::KindSpec;
 
 use crate::step::{Kind, kind};
 
-static KINDS: &[Kind] = &[
-];
+static KINDS: &[Kind] = &[];
 
 /// Every kind, as `plan` and `compile` see it.
 pub fn kinds() -> &'static [KindSpec] {

@@ -14,7 +14,7 @@ mod script;
 mod sessions;
 mod step;
 
-pub use context::{SharedEpoch, StepContext};
+pub use context::SharedEpoch;
 pub use fence::ServerFence;
 pub use kinds::kinds;
 pub use performer::StepPerformer;
