@@ -1,5 +1,12 @@
 //! The list of step kinds: the only one.
 
+mod create_constraint;
+mod create_foreign_key;
+mod create_index;
+mod create_ledger;
+mod drop_ledger;
+mod validate_foreign_key;
+
 use std::sync::LazyLock;
 
 use pgkedge_model::KindSpec;
