@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgkedge_model::{
-    Epoch, Facts, Failure, Member, RunHeader, RunId, RunTag, Server, Settings, StepNode,
+    Epoch, Facts, Failure, FailureClass, Member, RunHeader, RunId, RunTag, Server, Settings,
+    StepNode,
 };
 use pgkedge_postgres::ledger::Ledger;
 use pgkedge_postgres::{Endpoint, Pool, Pooled, Sql, Wire};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 /// Sessions that only read, per server: probes are short, and this many at a time are enough.
 const READERS: usize = 4;
@@ -30,23 +32,41 @@ impl SharedEpoch {
     }
 }
 
+/// Tells what runs to end. Replaced at each cancel, so that what starts afterwards (undo, cleanup)
+/// is not cancelled.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancel(Arc<Mutex<CancellationToken>>);
+
+impl Cancel {
+    /// Cancelled when everything that runs now is.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn cancel(&self) {
+        let mut token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *token).cancel();
+    }
+}
+
 /// The application name of a run's sessions. Effects end `:do`, reads `:read`, locks `:lock`.
-pub fn application(run: &RunId, epoch: Epoch, job: &str) -> String {
+pub(crate) fn application(run: &RunId, epoch: Epoch, job: &str) -> String {
     format!("pgkedge:{}:{epoch}:{job}", run.tag())
 }
 
 /// The ledger of a run, as one of its runners writes it.
-pub fn ledger(run: &RunId, epoch: Epoch) -> Ledger {
+pub(crate) fn ledger(run: &RunId, epoch: Epoch) -> Ledger {
     Ledger::new(run, epoch)
 }
 
 /// One runner's view of its run.
-pub struct StepContext {
+pub(crate) struct StepContext {
     header: Arc<RunHeader>,
     epoch: Epoch,
     tag: RunTag,
     ledger: Ledger,
     servers: BTreeMap<Server, ServerPools>,
+    cancel: Cancel,
 }
 
 struct ServerPools {
@@ -60,6 +80,7 @@ impl StepContext {
         endpoints: &BTreeMap<Server, Endpoint>,
         header: Arc<RunHeader>,
         epoch: Epoch,
+        cancel: Cancel,
     ) -> Self {
         let limits = &header.settings.limits;
         let pools = |(server, endpoint): (&Server, &Endpoint)| {
@@ -80,49 +101,50 @@ impl StepContext {
             servers: endpoints.iter().map(pools).collect(),
             epoch,
             header,
+            cancel,
         }
     }
 
-    pub fn header(&self) -> &RunHeader {
+    pub(crate) fn header(&self) -> &RunHeader {
         &self.header
     }
 
-    pub fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         &self.header.facts
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.header.settings
     }
 
-    pub fn tag(&self) -> &RunTag {
+    pub(crate) fn tag(&self) -> &RunTag {
         &self.tag
     }
 
-    pub fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    pub fn ledger(&self) -> &Ledger {
+    pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    pub fn endpoint(&self, server: Server) -> Result<&Endpoint, Failure> {
+    pub(crate) fn endpoint(&self, server: Server) -> Result<&Endpoint, Failure> {
         Ok(&self.pools(server)?.endpoint)
     }
 
     /// A session for effects.
-    pub async fn sql(&self, server: Server) -> Result<Pooled<Sql>, Failure> {
+    pub(crate) async fn sql(&self, server: Server) -> Result<Pooled<Sql>, Failure> {
         self.pools(server)?.effects.sql().await
     }
 
     /// A session that only reads.
-    pub async fn read(&self, server: Server) -> Result<Pooled<Sql>, Failure> {
+    pub(crate) async fn read(&self, server: Server) -> Result<Pooled<Sql>, Failure> {
         self.pools(server)?.reads.sql().await
     }
 
     /// A session for effects that relays COPY.
-    pub async fn wire(
+    pub(crate) async fn wire(
         &self,
         server: Server,
         client_encoding: Option<&str>,
@@ -131,7 +153,7 @@ impl StepContext {
     }
 
     /// A session for reads that relays COPY.
-    pub async fn read_wire(
+    pub(crate) async fn read_wire(
         &self,
         server: Server,
         client_encoding: Option<&str>,
@@ -140,7 +162,11 @@ impl StepContext {
     }
 
     /// The parameters that the kind's `expand` gave to a member.
-    pub fn member<T: DeserializeOwned>(&self, node: &StepNode, member: &Member) -> Result<T, Failure> {
+    pub(crate) fn member<T: DeserializeOwned>(
+        &self,
+        node: &StepNode,
+        member: &Member,
+    ) -> Result<T, Failure> {
         serde_json::from_value(member.params.clone()).map_err(|error| {
             let step = &node.id;
             Failure::permanent(format!("{step}: parameters of `{}`: {error}", member.key))
@@ -149,11 +175,17 @@ impl StepContext {
     }
 
     /// The parameters of the declared step.
-    pub fn params<T: DeserializeOwned>(&self, node: &StepNode) -> Result<T, Failure> {
+    pub(crate) fn params<T: DeserializeOwned>(&self, node: &StepNode) -> Result<T, Failure> {
         serde_json::from_value(node.params.clone()).map_err(|error| {
             Failure::permanent(format!("{}: parameters: {error}", node.id))
                 .help("the journal was written by another version of pgkedge; start a new run")
         })
+    }
+
+    /// Returns when the user cancels: for steps that wait for something else than a query.
+    pub(crate) async fn cancelled(&self) -> Failure {
+        self.cancel.token().cancelled_owned().await;
+        Failure::new(FailureClass::Cancelled, "the step was cancelled")
     }
 
     /// Cancels every query in flight.

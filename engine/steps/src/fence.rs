@@ -98,10 +98,8 @@ fn lost(server: Server, cause: &Failure) -> Failure {
 
 /// Opens a session on one server and takes that server's lock with it.
 async fn lock(endpoint: &Endpoint, run: &RunId, epoch: Epoch) -> Result<Sql, FenceError> {
-    let session = endpoint
-        .sql(&application(run, epoch, "lock"))
-        .await
-        .map_err(FenceError::Failed)?;
+    let session =
+        endpoint.sql(&application(run, epoch, "lock")).await.map_err(FenceError::Failed)?;
     let key = lock_key(endpoint.server(), &run.tag());
     for attempt in 1..=TRIES {
         if try_lock(&session, key).await.map_err(FenceError::Failed)? {
@@ -166,13 +164,12 @@ async fn raise_epoch(session: &Sql, run: &RunId, epoch: Epoch) -> Result<(), Fen
 
 /// Ends the sessions of older runners on one server, and waits until they are gone.
 async fn end_older(endpoint: &Endpoint, run: &RunId, epoch: Epoch) -> Result<(), FenceError> {
-    let session = endpoint
-        .sql(&application(run, epoch, "read"))
-        .await
-        .map_err(FenceError::Failed)?;
+    let session =
+        endpoint.sql(&application(run, epoch, "read")).await.map_err(FenceError::Failed)?;
     let deadline = tokio::time::Instant::now() + ENDING;
     loop {
-        let older = older_sessions(&session, &run.tag(), epoch).await.map_err(FenceError::Failed)?;
+        let older =
+            older_sessions(&session, &run.tag(), epoch).await.map_err(FenceError::Failed)?;
         if older.is_empty() {
             return Ok(());
         }

@@ -11,31 +11,36 @@ use serde_json::Value;
 
 /// What a step read just before it sends its statements. Field names are unique within a member.
 #[derive(Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     values: BTreeMap<(String, String), Value>,
-    secrets: BTreeMap<(String, String), Option<SecretString>>,
+    secrets: BTreeMap<(String, String), Secret>,
 }
 
 impl Observed {
     /// Sets the value that `Piece::observed(field, …)` stands for in the member's statements.
-    pub fn set(&mut self, member: &str, field: &str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, member: &str, field: &str, value: impl Into<Value>) {
         self.values.insert((member.to_owned(), field.to_owned()), value.into());
     }
 
     /// Sets the secret that `Piece::Secret { what }` stands for: a literal, or `null` for none.
-    pub fn set_secret(&mut self, member: &str, what: &str, secret: Option<SecretString>) {
-        self.secrets.insert((member.to_owned(), what.to_owned()), secret);
+    pub(crate) fn set_secret(&mut self, member: &str, what: &str, secret: Option<SecretString>) {
+        self.secrets.insert((member.to_owned(), what.to_owned()), Secret::Literal(secret));
+    }
+
+    /// Sets a secret that is SQL already, with every value in it quoted.
+    pub(crate) fn set_secret_sql(&mut self, member: &str, what: &str, sql: SecretString) {
+        self.secrets.insert((member.to_owned(), what.to_owned()), Secret::Sql(sql));
     }
 
     /// The value of a field, if it was read.
-    pub fn get(&self, member: &str, field: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, member: &str, field: &str) -> Option<&Value> {
         self.values.get(&(member.to_owned(), field.to_owned()))
     }
 
     /// Takes secrets out of what a server said about a statement that held them.
     pub(crate) fn redacted(&self, mut failure: Failure) -> Failure {
         for ((_, what), secret) in &self.secrets {
-            let Some(secret) = secret.as_ref().map(SecretString::expose_secret) else { continue };
+            let Some(secret) = secret.text() else { continue };
             if secret.is_empty() {
                 continue;
             }
@@ -49,16 +54,40 @@ impl Observed {
     }
 }
 
+/// How a secret is written.
+enum Secret {
+    /// As a literal; none as `null`.
+    Literal(Option<SecretString>),
+    /// SQL that the step has quoted itself: a list of options.
+    Sql(SecretString),
+}
+
+impl Secret {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Literal(secret) => secret.as_ref().map(SecretString::expose_secret),
+            Self::Sql(sql) => Some(sql.expose_secret()),
+        }
+    }
+
+    fn sql(&self) -> String {
+        match self {
+            Self::Literal(_) => self.text().map_or_else(|| "null".to_owned(), quote_literal),
+            Self::Sql(sql) => sql.expose_secret().to_owned(),
+        }
+    }
+}
+
 /// Everything that a statement's open pieces can stand for.
-pub struct Fill<'a> {
-    pub call: &'a Call,
-    pub tag: &'a RunTag,
-    pub observed: &'a Observed,
+pub(crate) struct Fill<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) tag: &'a RunTag,
+    pub(crate) observed: &'a Observed,
 }
 
 impl Fill<'_> {
     /// The text of one statement of a member; `member` is empty for statements of the whole step.
-    pub fn text(&self, member: &str, statement: &Statement) -> Result<String, Failure> {
+    pub(crate) fn text(&self, member: &str, statement: &Statement) -> Result<String, Failure> {
         statement.text.iter().map(|piece| self.piece(member, piece)).collect()
     }
 
@@ -69,9 +98,9 @@ impl Fill<'_> {
             Piece::Secret { what } => self.secret(member, what),
             Piece::Output { of, field, quoted_as } => {
                 let value = self.value(member, of, field)?;
-                quoted_as.write(field, value).map_err(|error| {
-                    Failure::permanent(format!("{}: {error}", self.call.node.id))
-                })
+                quoted_as
+                    .write(field, value)
+                    .map_err(|error| Failure::permanent(format!("{}: {error}", self.call.node.id)))
             }
         }
     }
@@ -81,9 +110,7 @@ impl Fill<'_> {
             self.observed.secrets.get(&(member.to_owned(), what.to_owned())).ok_or_else(|| {
                 Failure::permanent(format!("{}: {what} was not read", self.call.node.id))
             })?;
-        Ok(secret
-            .as_ref()
-            .map_or_else(|| "null".to_owned(), |secret| quote_literal(secret.expose_secret())))
+        Ok(secret.sql())
     }
 
     fn value(&self, member: &str, of: &OutputOf, field: &str) -> Result<&Value, Failure> {

@@ -7,7 +7,7 @@ use pgkedge_postgres::ledger::Ledger;
 use pgkedge_postgres::{Row, Sql, Wire};
 
 /// A session that can carry a guarded transaction.
-pub trait Carrier: Send {
+pub(crate) trait Carrier: Send {
     fn execute(&mut self, sql: &str) -> impl Future<Output = Result<(), Failure>> + Send;
     fn rows(&mut self, sql: &str) -> impl Future<Output = Result<Vec<Row>, Failure>> + Send;
 }
@@ -33,14 +33,14 @@ impl Carrier for Wire {
 }
 
 /// An open guarded transaction. Dropped without `commit` it is rolled back with its session.
-pub struct Guarded<'a, C: Carrier> {
+pub(crate) struct Guarded<'a, C: Carrier> {
     carrier: &'a mut C,
     ledger: &'a Ledger,
 }
 
 impl<'a, C: Carrier> Guarded<'a, C> {
     /// Opens the transaction, or fails as fenced when a newer runner has taken the run.
-    pub async fn begin(carrier: &'a mut C, ledger: &'a Ledger) -> Result<Self, Failure> {
+    pub(crate) async fn begin(carrier: &'a mut C, ledger: &'a Ledger) -> Result<Self, Failure> {
         carrier.execute("begin").await?;
         let guarded = Self { carrier, ledger };
         match guarded.carrier.rows(&ledger.guard_sql()).await {
@@ -56,28 +56,31 @@ impl<'a, C: Carrier> Guarded<'a, C> {
         }
     }
 
-    pub async fn execute(&mut self, sql: &str) -> Result<(), Failure> {
+    pub(crate) async fn execute(&mut self, sql: &str) -> Result<(), Failure> {
         self.carrier.execute(sql).await
     }
 
-    pub async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
+    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
         self.carrier.rows(sql).await
     }
 
     /// The session, for a relay into it.
-    pub fn carrier(&mut self) -> &mut C {
+    pub(crate) fn carrier(&mut self) -> &mut C {
         self.carrier
     }
 
     /// Writes a ledger row for each member, and commits.
-    pub async fn commit(self, call: &Call, members: &[(&str, Option<u64>)]) -> Result<(), Failure> {
-        let effects =
-            self.ledger.effect_sql(&call.node.id, call.generation, call.attempt, members);
+    pub(crate) async fn commit(
+        self,
+        call: &Call,
+        members: &[(&str, Option<u64>)],
+    ) -> Result<(), Failure> {
+        let effects = self.ledger.effect_sql(&call.node.id, call.generation, call.attempt, members);
         self.finish(&effects).await
     }
 
     /// Sends a last statement, and commits.
-    pub async fn finish(self, last: &str) -> Result<(), Failure> {
+    pub(crate) async fn finish(self, last: &str) -> Result<(), Failure> {
         if let Err(failure) = self.carrier.execute(last).await {
             self.rollback().await;
             return Err(failure);
@@ -86,7 +89,7 @@ impl<'a, C: Carrier> Guarded<'a, C> {
     }
 
     /// Takes everything back. A session that cannot do that is closed by its pool.
-    pub async fn rollback(self) {
+    pub(crate) async fn rollback(self) {
         if let Err(failure) = self.carrier.execute("rollback").await {
             tracing::debug!(%failure, "the session of a failed transaction is gone");
         }

@@ -1,13 +1,19 @@
 //! The list of step kinds: the only one.
 
+mod create_constraint;
+mod create_foreign_key;
+mod create_index;
+mod create_ledger;
+mod drop_ledger;
+mod validate_foreign_key;
+
 use std::sync::LazyLock;
 
 use pgkedge_model::KindSpec;
 
 use crate::step::{Kind, kind};
 
-static KINDS: &[Kind] = &[
-];
+static KINDS: &[Kind] = &[];
 
 /// Every kind, as `plan` and `compile` see it.
 pub fn kinds() -> &'static [KindSpec] {

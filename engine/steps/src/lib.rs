@@ -3,7 +3,9 @@
 //! Steps see their own parameters and typed inputs, never the graph. What a step sends is settled
 //! when the plan is compiled: the script that the dry-run shows is the script that the run sends.
 
+mod archive;
 mod context;
+mod drop;
 mod fence;
 mod fill;
 mod guarded;
@@ -13,8 +15,10 @@ mod scan;
 mod script;
 mod sessions;
 mod step;
+#[cfg(test)]
+mod testing;
 
-pub use context::{SharedEpoch, StepContext};
+pub use context::SharedEpoch;
 pub use fence::ServerFence;
 pub use kinds::kinds;
 pub use performer::StepPerformer;

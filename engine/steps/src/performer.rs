@@ -10,9 +10,8 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::Endpoint;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
-use crate::context::{SharedEpoch, StepContext};
+use crate::context::{Cancel, SharedEpoch, StepContext};
 use crate::kinds::find;
 use crate::step::Kind;
 
@@ -25,8 +24,7 @@ pub struct StepPerformer {
     header: Arc<RunHeader>,
     epoch: SharedEpoch,
     context: Mutex<Option<Arc<StepContext>>>,
-    /// Replaced at each cancel, so that what starts afterwards (undo, cleanup) is not cancelled.
-    cancelled: Mutex<CancellationToken>,
+    cancel: Cancel,
 }
 
 impl StepPerformer {
@@ -36,8 +34,8 @@ impl StepPerformer {
         header: Arc<RunHeader>,
         epoch: SharedEpoch,
     ) -> Self {
-        let (context, cancelled) = (Mutex::default(), Mutex::default());
-        Self { endpoints, header, epoch, context, cancelled }
+        let (context, cancel) = (Mutex::default(), Cancel::default());
+        Self { endpoints, header, epoch, context, cancel }
     }
 
     /// The context of the present epoch; a new epoch gets new sessions, under its own name.
@@ -55,11 +53,7 @@ impl StepPerformer {
     }
 
     fn fresh(&self, epoch: Epoch) -> StepContext {
-        StepContext::new(&self.endpoints, Arc::clone(&self.header), epoch)
-    }
-
-    fn token(&self) -> CancellationToken {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        StepContext::new(&self.endpoints, Arc::clone(&self.header), epoch, self.cancel.clone())
     }
 
     /// Runs one action of a kind, and ends it when it is cancelled.
@@ -78,7 +72,7 @@ impl StepPerformer {
                 .help("resume with the version of pgkedge that started the run")
         })?;
         let context = self.context()?;
-        let token = self.token();
+        let token = self.cancel.token();
         let mut work = pin!(action(kind, &context, call));
         tokio::select! {
             result = &mut work => return result,
@@ -98,25 +92,24 @@ impl StepPerformer {
 
 impl Performer for StepPerformer {
     fn perform(&self, call: Call) -> BoxFuture<'_, Result<Value, Failure>> {
-        Box::pin(async move {
-            self.act(&call, |kind, context, call| (kind.run)(context, call)).await
-        })
+        Box::pin(
+            async move { self.act(&call, |kind, context, call| (kind.run)(context, call)).await },
+        )
     }
 
     fn probe(&self, call: Call) -> BoxFuture<'_, Result<Probe, Failure>> {
-        Box::pin(async move {
-            self.act(&call, |kind, context, call| (kind.probe)(context, call)).await
-        })
+        Box::pin(
+            async move { self.act(&call, |kind, context, call| (kind.probe)(context, call)).await },
+        )
     }
 
     fn undo(&self, call: Call) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async move {
-            self.act(&call, |kind, context, call| (kind.undo)(context, call)).await
-        })
+        Box::pin(
+            async move { self.act(&call, |kind, context, call| (kind.undo)(context, call)).await },
+        )
     }
 
     fn cancel(&self) {
-        let mut token = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *token).cancel();
+        self.cancel.cancel();
     }
 }

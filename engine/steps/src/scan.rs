@@ -49,12 +49,12 @@ pub async fn scan(endpoint: &Endpoint) -> Result<Vec<Leftover>, Failure> {
     let session = endpoint.sql("pgkedge:read").await?;
     let server = endpoint.server();
     let mut found: BTreeMap<RunTag, Leftover> = BTreeMap::new();
-    let empty =
-        |tag: RunTag| Leftover { server, tag, ledger: None, sessions: Vec::new() };
+    let empty = |tag: RunTag| Leftover { server, tag, ledger: None, sessions: Vec::new() };
     for (tag, ledger) in ledgers(&session).await? {
         found.entry(tag.clone()).or_insert_with(|| empty(tag)).ledger = Some(ledger);
     }
-    let of_ours = "a.application_name like 'pgkedge:%' and a.datname = pg_catalog.current_database()";
+    let of_ours =
+        "a.application_name like 'pgkedge:%' and a.datname = pg_catalog.current_database()";
     for seen in sessions::seen(&session, of_ours).await? {
         let Some(tag) = seen.tag() else { continue };
         found.entry(tag.clone()).or_insert_with(|| empty(tag)).sessions.push(seen);
@@ -127,8 +127,6 @@ async fn read_ledger(session: &Sql, schema: Ident) -> Result<LedgerSeen, Failure
              from {schema}.run"
         ))
         .await?;
-    let text = |at: usize| {
-        rows.first().and_then(|row| row.get(at)).unwrap_or("unknown").to_owned()
-    };
+    let text = |at: usize| rows.first().and_then(|row| row.get(at)).unwrap_or("unknown").to_owned();
     Ok(LedgerSeen { run_id: text(0), epoch: text(1), effects: text(2), schema })
 }

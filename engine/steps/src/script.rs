@@ -1,8 +1,6 @@
 //! What most kinds do: send their script, ask the ledger, send the undo.
 
-use pgkedge_model::{
-    Call, Failure, Finding, Probe, Server, Session, Statement, Transaction, Undo,
-};
+use pgkedge_model::{Call, Failure, Finding, Probe, Server, Session, Statement, Transaction, Undo};
 use pgkedge_postgres::{Pooled, Sql};
 use pgkedge_render::Block;
 use serde::Serialize;
@@ -16,7 +14,7 @@ use crate::guarded::Guarded;
 const QUOTED: usize = 2_000;
 
 /// Renders a block of the kind's template to statements of the guarded transaction.
-pub fn guarded(
+pub(crate) fn guarded(
     kind: &str,
     block: Block,
     context: &impl Serialize,
@@ -30,7 +28,7 @@ pub fn guarded(
 }
 
 /// Renders a block of the kind's template to statements that are sent as they are.
-pub fn alone(
+pub(crate) fn alone(
     on: Server,
     kind: &str,
     block: Block,
@@ -63,7 +61,7 @@ fn statements(
 }
 
 /// Sends the script: guarded statements in one transaction, others as they come.
-pub async fn run(
+pub(crate) async fn run(
     context: &StepContext,
     call: &Call,
     observed: &Observed,
@@ -88,9 +86,8 @@ async fn send(context: &StepContext, call: &Call, observed: &Observed) -> Result
     }
     script.extend(node.after.iter().map(|statement| ("", statement)));
 
-    let is_guarded = |(_, statement): &(&str, &Statement)| {
-        statement.transaction == Transaction::Guarded
-    };
+    let is_guarded =
+        |(_, statement): &(&str, &Statement)| statement.transaction == Transaction::Guarded;
     let first = script.iter().position(is_guarded);
     let last = script.iter().rposition(is_guarded);
     let (Some(first), Some(last)) = (first, last) else {
@@ -148,7 +145,7 @@ async fn send_alone(
 }
 
 /// Names the member and the statement that a failure came from, without what was filled in.
-pub fn explained(failure: Failure, member: &str, statement: &Statement) -> Failure {
+pub(crate) fn explained(failure: Failure, member: &str, statement: &Statement) -> Failure {
     let mut shown = statement.shown();
     if shown.len() > QUOTED {
         let cut = (0..=QUOTED).rev().find(|&at| shown.is_char_boundary(at)).unwrap_or(0);
@@ -164,7 +161,7 @@ pub fn explained(failure: Failure, member: &str, statement: &Statement) -> Failu
 ///
 /// A step without guarded statements has no rows, so that it is absent and runs again: it only
 /// reads, or says itself how it probes.
-pub async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure> {
+pub(crate) async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure> {
     let is_guarded = |statement: &Statement| statement.transaction == Transaction::Guarded;
     if !call.node.statements().any(is_guarded) {
         return Ok(Probe::Absent);
@@ -175,7 +172,7 @@ pub async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure>
 }
 
 /// The ledger rows of a step, by member; none where there is no ledger.
-pub async fn effects(
+pub(crate) async fn effects(
     context: &StepContext,
     call: &Call,
 ) -> Result<std::collections::BTreeMap<String, Option<u64>>, Failure> {
@@ -187,12 +184,12 @@ pub async fn effects(
 }
 
 /// Sends the undo statements of all members, last one first, and takes their ledger rows back.
-pub async fn undo(context: &StepContext, call: &Call) -> Result<(), Failure> {
+pub(crate) async fn undo(context: &StepContext, call: &Call) -> Result<(), Failure> {
     undo_with(context, call, &Observed::default()).await
 }
 
 /// As `undo`, with values that the statements leave open.
-pub async fn undo_with(
+pub(crate) async fn undo_with(
     context: &StepContext,
     call: &Call,
     observed: &Observed,
@@ -201,8 +198,9 @@ pub async fn undo_with(
     if script.is_empty() {
         return Ok(());
     }
-    let (guarded, alone): (Vec<_>, Vec<_>) =
-        script.into_iter().partition(|(_, statement)| statement.transaction == Transaction::Guarded);
+    let (guarded, alone): (Vec<_>, Vec<_>) = script
+        .into_iter()
+        .partition(|(_, statement)| statement.transaction == Transaction::Guarded);
     send_alone(context, call, observed, &alone).await?;
     undo_guarded(context, call, observed, &guarded).await
 }

@@ -37,7 +37,7 @@ impl SessionSeen {
 }
 
 /// Whether a text is the tag of a run.
-pub fn is_tag(text: &str) -> bool {
+pub(crate) fn is_tag(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

@@ -4,7 +4,7 @@
 //! ledger whether it was committed, and send the undo statements.
 
 use pgkedge_model::{
-    BoxFuture, Call, Draft, Each, Expansion, Failure, Finding, KindSpec, Leaves, Probe,
+    BoxFuture, Call, Draft, Each, Expansion, Failure, Finding, KindSpec, Leaves, Probe, Server,
 };
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use crate::fill::Observed;
 use crate::script;
 
 /// One step kind. The type only names it: everything a step knows is in its call.
-pub trait Step: Sized + Send + Sync + 'static {
+pub(crate) trait Step: Sized + Send + Sync + 'static {
     /// For example `copy_part`; the stem of the kind's template.
     const KIND: &'static str;
     /// One sentence, for the schema and the docs.
@@ -28,14 +28,14 @@ pub trait Step: Sized + Send + Sync + 'static {
     const SERVICE: bool = false;
     /// Counts against `load.workers` while it runs.
     const WORKER: bool = true;
+    /// Servers that it talks to while it runs, beside those that its statements go to.
+    const SERVERS: &'static [Server] = &[];
     /// What stands beside `name`, `kind` and `each` in the plan.
     type Params: DeserializeOwned + JsonSchema + Send;
 
     /// Turns a declared step and one item into drafts.
-    fn expand(
-        params: &Self::Params,
-        expansion: &Expansion<'_>,
-    ) -> Result<Vec<Draft>, Vec<Finding>>;
+    fn expand(params: &Self::Params, expansion: &Expansion<'_>)
+    -> Result<Vec<Draft>, Vec<Finding>>;
 
     /// Reads the values and secrets that the script leaves open, just before it is sent.
     fn observe(
@@ -77,7 +77,7 @@ pub trait Step: Sized + Send + Sync + 'static {
 /// A parameter object without fields.
 #[derive(Debug, Clone, Copy, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NoParams {}
+pub(crate) struct NoParams {}
 
 /// A kind as data: what `plan` and `compile` see, and what the performer calls.
 pub(crate) struct Kind {
@@ -100,6 +100,7 @@ pub(crate) const fn kind<S: Step>() -> Kind {
             leaves: S::LEAVES,
             service: S::SERVICE,
             worker: S::WORKER,
+            servers: S::SERVERS,
             expand: expand::<S>,
         },
         run: |context, call| Box::pin(S::run(context, call)),
