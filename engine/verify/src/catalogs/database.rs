@@ -13,7 +13,10 @@ pub(super) fn compare(source: &Catalog, target: &Catalog, found: &mut Comparison
     found.equal(&title, "connection limit", &ours.connection_limit, &theirs.connection_limit);
     let comments = [shown(ours.comment.as_ref()), shown(theirs.comment.as_ref())];
     found.equal(&title, "comment", &comments[0], &comments[1]);
-    found.equal(&title, "privileges", &privileges(ours), &privileges(theirs));
+    // Where both have the default ones, they follow the owner.
+    if ours.grants.is_some() || theirs.grants.is_some() {
+        found.equal(&title, "privileges", &privileges(ours), &privileges(theirs));
+    }
     found.equal(&title, "settings", &settings(ours), &settings(theirs));
     for (what, ours, theirs) in [
         ("encoding", &ours.encoding, &theirs.encoding),
