@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Status(commands::status::Args),
     Log(commands::log::Args),
     Approve(commands::approve::Args),
+    /// Change what a run may take, while it goes on
+    Limits(commands::limits::LimitsArgs),
     Cleanup(commands::cleanup::Args),
     Abort(commands::abort::Args),
     Sandbox(commands::sandbox::Args),

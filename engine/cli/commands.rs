@@ -6,6 +6,7 @@ pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod inspect;
+pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod preflight;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use pgkedge_compile::Compiled;
 use pgkedge_compile::dry_run::DryRun;
-use pgkedge_model::{CloseStatus, Clock as _, Facts, Failure, PhaseName, RunHeader};
+use pgkedge_model::{CloseStatus, Clock as _, Facts, Failure, FenceError, PhaseName, RunHeader};
 use pgkedge_plan::Plan;
-use pgkedge_runtime::{Journal, JournalReader, RunOptions, RunReport, StopSignal};
-use pgkedge_steps::{ServerFence, StepPerformer};
+use pgkedge_runtime::{Journal, JournalReader, RunError, RunOptions, RunReport, StopSignal};
+use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -42,8 +42,15 @@ pub(crate) fn open_journal(folder: &Path) -> Result<Journal, Stop> {
 }
 
 pub(crate) fn journal_stop(folder: &Path, error: &pgkedge_runtime::JournalError) -> Stop {
-    let stop = failed(&format!("cannot open the run in {}", folder.display()), error);
-    if error.is_held() { stop.exit(Exit::Held) } else { stop }
+    let stop = failed(&format!("cannot use the run in {}", folder.display()), error);
+    let stop = match error.help() {
+        Some(help) => stop.help(help),
+        None => stop,
+    };
+    match error {
+        pgkedge_runtime::JournalError::Held { .. } => stop.exit(Exit::Held),
+        _ => stop,
+    }
 }
 
 /// Performs a journal's graph from where it stands, and says how it went.
@@ -61,15 +68,39 @@ pub(crate) async fn perform(
     let options = RunOptions { until, ..RunOptions::default() };
     let sinks = sinks::for_run(&header, global);
     let report = pgkedge_runtime::run(journal, performer, fence, sinks, options, stop).await;
+    if let Some(cause) = &report.cause {
+        return Err(broken(cause, folder));
+    }
     show_end(&header, folder, &report, global)?;
     Ok(exit_of(&report, &signals))
+}
+
+/// Why a runner could not go on, with the exit code and the next thing to type.
+fn broken(cause: &RunError, folder: &Path) -> Stop {
+    let resume = format!("go on: pgkedge resume --state {}", folder.display());
+    match cause {
+        RunError::Fence(FenceError::Failed(failure)) => Stop::from(failure.clone()),
+        RunError::Fence(FenceError::Held { .. } | FenceError::Stale) | RunError::Fenced(_) => {
+            let help = format!(
+                "only one runner may hold a run; see what it does: pgkedge status --state {}",
+                folder.display()
+            );
+            failed("stopped", cause).exit(Exit::Held).help(help)
+        }
+        RunError::Journal(error) => journal_stop(folder, error),
+        RunError::Over(_) | RunError::UnknownPhase(_) => {
+            Stop::usage(cause.to_string()).exit(Exit::Usage)
+        }
+        RunError::Internal(_) => failed("stopped", cause).help(resume),
+    }
 }
 
 /// What acts on the servers for a run.
 pub(crate) fn performer(header: &Arc<RunHeader>) -> (Arc<StepPerformer>, Arc<ServerFence>) {
     let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
-    let performer = Arc::new(StepPerformer::new(endpoints, Arc::clone(header)));
-    let fence = Arc::new(ServerFence::new(&performer));
+    let epoch = SharedEpoch::default();
+    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone()));
+    let performer = Arc::new(StepPerformer::new(endpoints, Arc::clone(header), epoch));
     (performer, fence)
 }
 
@@ -159,7 +190,7 @@ pub(crate) async fn take_back(
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
     let sinks = sinks::for_run(&header, global);
     let report = pgkedge_runtime::undo(journal, performer, fence, sinks, scope, stop).await;
-    if report.left.is_empty() && report.failure.is_none() {
+    if report.left.is_empty() && report.cause.is_none() && report.status.is_some() {
         if !global.quiet {
             let undone = numbers::counted(report.undone.len() as u64, "step");
             output::say(&format!("{undone} undone; nothing is left"));
@@ -169,8 +200,8 @@ pub(crate) async fn take_back(
     if let Some(exit) = signals.exit() {
         return Ok(exit);
     }
-    match report.failure {
-        Some(failure) => Err(Stop::from(failure)),
+    match &report.cause {
+        Some(cause) => Err(broken(cause, folder)),
         None => Err(leftovers(&report.left)),
     }
 }

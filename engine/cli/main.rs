@@ -56,6 +56,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Stop> {
         Command::Status(args) => commands::status::run(&args, global).await,
         Command::Log(args) => commands::log::run(&args, global).await,
         Command::Approve(args) => commands::approve::run(&args, global),
+        Command::Limits(args) => commands::limits::run(&args, global),
         Command::Cleanup(args) => commands::cleanup::run(&args, global).await,
         Command::Abort(args) => commands::abort::run(&args, global).await,
         Command::Sandbox(args) => commands::sandbox::run(&args, global).await,

@@ -27,7 +27,7 @@ pub(crate) fn read(path: &Path) -> Result<Plan, Stop> {
     let source = PlanSource { path: &path.to_string_lossy(), bytes: &bytes };
     pgkedge_plan::check(source, &PipelineFiles::beside(path), pgkedge_steps::kinds()).map_err(
         |rejection| {
-            let located = pgkedge_plan::located(&rejection.map, &rejection.findings);
+            let located = rejection.located();
             let report = miette::Report::new(rejection);
             Stop { exit: Exit::InvalidPlan, message: Message::Diagnostic { report, located } }
         },

@@ -21,7 +21,7 @@ impl FoundRun {
         let reader = JournalReader::open(folder).ok()?;
         let header = reader.header().ok()?;
         let checkpoint = reader.checkpoint().ok()?;
-        let held = reader.is_held();
+        let held = reader.is_held().ok()?;
         Some(Self { folder: folder.to_owned(), header, checkpoint, held })
     }
 

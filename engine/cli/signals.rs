@@ -30,7 +30,8 @@ impl Signals {
                     else => return,
                 };
                 heard.hear(exit);
-                announce(stop.advance());
+                stop.escalate();
+                announce(stop.stage());
             }
         });
         Ok(signals)

@@ -2,6 +2,7 @@ use pgkedge_model::{StepId, StepState};
 use pgkedge_runtime::{JournalReader, Request};
 
 use crate::args::{Global, StateArgs};
+use crate::clock::SystemClock;
 use crate::exit::{Exit, Stop, failed};
 use crate::{output, runs};
 
@@ -41,10 +42,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     }
     let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or("unknown".to_owned());
     reader
-        .request(&Request::Approve { step: step.clone(), by })
+        .request(&Request::Approve { step: step.clone(), by }, &SystemClock)
         .map_err(|error| failed("cannot write the approval", &error))?;
     if !global.quiet {
-        output::say(&if reader.is_held() {
+        let held = reader.is_held().map_err(|e| failed("cannot read the run", &e))?;
+        output::say(&if held {
             format!("{step} approved; the run goes on")
         } else {
             format!("{step} approved; no runner is at work: pgkedge resume --state {}", folder.display())

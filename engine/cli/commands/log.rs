@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let lines = Lines::new(&reader.header().map_err(stop)?);
     let mut seen = 0;
     loop {
-        let held = reader.is_held();
+        let held = reader.is_held().map_err(stop)?;
         for record in reader.records(seen).map_err(stop)? {
             seen = record.seq;
             print(record, &lines, global.output);

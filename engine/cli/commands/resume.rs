@@ -27,19 +27,19 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     if let Some(plan) = &args.plan {
-        edit(&mut journal, plan, global).await?;
+        edit(&mut journal, plan, global)?;
     }
     let until = phase_named(args.until.as_deref(), journal.header().graph.phases())?;
     engine::perform(journal, &folder, until, global).await
 }
 
 /// Replaces the steps that did not start yet by those of an edited plan.
-async fn edit(journal: &mut Journal, path: &PathBuf, global: &Global) -> Result<(), Stop> {
+fn edit(journal: &mut Journal, path: &PathBuf, global: &Global) -> Result<(), Stop> {
     let plan = plans::read(path)?;
     let compiled = plans::compiled(&plan, &journal.header().facts)?;
     let changes = pgkedge_compile::edit(journal.header(), journal.checkpoint(), &compiled.graph)
         .map_err(|findings| plans::rejected(&plan, &findings).exit(Exit::Edited))?;
-    if changes.is_empty() && plan.settings == journal.header().settings {
+    if changes.is_empty() {
         return Ok(());
     }
     if !global.quiet {
@@ -48,7 +48,6 @@ async fn edit(journal: &mut Journal, path: &PathBuf, global: &Global) -> Result<
         }
     }
     journal
-        .edit(compiled.graph, plan.settings, changes)
-        .await
+        .edit(compiled.graph, changes)
         .map_err(|error| failed("cannot record the edited plan", &error))
 }

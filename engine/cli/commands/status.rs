@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
 fn show(folder: &Path, global: &Global) -> Result<bool, Stop> {
     let stop = |error| journal_stop(folder, &error);
     let reader = JournalReader::open(folder).map_err(stop)?;
-    let held = reader.is_held();
+    let held = reader.is_held().map_err(stop)?;
     let header = reader.header().map_err(stop)?;
     let records = reader.records(0).map_err(stop)?;
     let now = if held { SystemClock.now() } else { last_moment(&records) };
