@@ -1,16 +1,6 @@
 //! Archive entries as steps: their keys, their touches, and the text of their statements.
 
 use pgkedge_model::{Entry, Object, Section, Server, Touch};
-use serde::Serialize;
-
-/// What a template gets to know of an entry: SQL that PostgreSQL itself made.
-#[derive(Debug, Serialize)]
-pub(crate) struct EntryStatements<'a> {
-    /// Settings that the statements need and that end with them.
-    pub(crate) settings: Vec<(&'a str, &'a str)>,
-    pub(crate) statements: Vec<String>,
-}
-
 /// `872 TABLE public.orders`: unique in an archive, and of use to a reader.
 pub(crate) fn key(entry: &Entry) -> String {
     let name = entry.name.as_str();
@@ -33,7 +23,11 @@ pub(crate) fn settings(entry: &Entry, target_major: u32) -> Vec<(&str, &str)> {
     entry
         .settings
         .iter()
-        .filter(|(name, _)| target_major >= 12 || name != "default_table_access_method")
+        .filter(|(name, _)| match name.as_str() {
+            "default_tablespace" => true,
+            "default_table_access_method" => target_major >= 12,
+            _ => false,
+        })
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect()
 }
