@@ -341,7 +341,7 @@ comment on view grouped is 'Leans on the primary key.';
 comment on column grouped.name is 'In a view.';
 create materialized view totals with (fillfactor = 60) as select kind, count(*) as n, sum(value) filter (where value <> 'NaN') as total from measured group by kind;
 create unique index totals_key on totals (kind);
-create materialized view totals_of_totals as select max(n) as most, (select count(*) from grouped) as rows from totals;
+create materialized view totals_of_totals as select max(n) as most, (select count(*) from ancestors) as rows from totals;
 create materialized view never_filled as select * from totals_of_totals with no data;
 create index never_filled_index on never_filled (most);
 create view on_matview as select * from totals_of_totals;
@@ -462,8 +462,12 @@ alter default privileges for role objects_owner revoke execute on functions from
 alter default privileges for role objects_owner in schema objects grant usage on types to objects_guest;
 alter default privileges for role objects_lead grant usage on schemas to objects_guest;
 
--- A language, a transform's place, an access method of the server's own.
-create language own_language handler plpgsql_call_handler inline plpgsql_inline_handler validator plpgsql_validator;
+-- A language, and an access method for tables.
+create function own_handler() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+create function own_inline_handler(internal) returns void language c as '$libdir/plpgsql', 'plpgsql_inline_handler';
+create function own_validator(oid) returns void language c as '$libdir/plpgsql', 'plpgsql_validator';
+create transform for integer language sql (from sql with function prsd_lextype(internal), to sql with function int4recv(internal));
+create trusted language own_language handler own_handler inline own_inline_handler validator own_validator;
 create function in_own_language() returns integer language own_language as 'begin return 1; end';
 comment on language own_language is 'Plpgsql under another name.';
 create access method own_heap type table handler heap_tableam_handler;
