@@ -157,8 +157,20 @@ mod tests {
             "s",
             "app \"; Owner: x",
         );
-        check("-- Name: t; Type: TABLE; Schema: s; Owner: y; Owner: app", "t", "TABLE", "s; Owner: y", "app");
-        check("-- Name: t; Type: TABLE; Schema: s; Owner: gone; Owner: z", "t", "TABLE", "s", "gone; Owner: z");
+        check(
+            "-- Name: t; Type: TABLE; Schema: s; Owner: y; Owner: app",
+            "t",
+            "TABLE",
+            "s; Owner: y",
+            "app",
+        );
+        check(
+            "-- Name: t; Type: TABLE; Schema: s; Owner: gone; Owner: z",
+            "t",
+            "TABLE",
+            "s",
+            "gone; Owner: z",
+        );
     }
 
     #[test]
