@@ -90,6 +90,20 @@ async fn a_role_that_may_not_read_is_told_what_to_grant() {
 }
 
 #[tokio::test]
+async fn a_plain_role_that_may_read_everything_finds_the_same() {
+    let Some(cluster) = Cluster::start() else { return };
+    create_rich_database(&cluster).await;
+    let reader = "create role reader login in role pg_read_all_data; grant connect on database rich to reader";
+    run(&connect(&cluster, "rich", "").await, reader).await;
+    let full = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
+    let plain = rich::endpoint_as(&cluster, "rich", "reader");
+    let plain = introspect(&plain, "pgkedge:read").await.unwrap();
+    assert_eq!(comparable(&full.entries), comparable(&plain.entries));
+    assert_eq!(full.tables, plain.tables);
+    assert_eq!((full.types, full.indexes), (plain.types, plain.indexes));
+}
+
+#[tokio::test]
 async fn no_password_of_the_database_is_in_its_catalog() {
     let Some(cluster) = Cluster::start() else { return };
     create_rich_database(&cluster).await;
