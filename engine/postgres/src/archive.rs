@@ -16,11 +16,12 @@ use pgkedge_model::{Entry, Failure, FailureClass, Section, ServerVersion};
 use tokio::process::Command;
 
 use self::programs::{Programs, run};
+pub use self::secrets::WITHHELD_OPTIONS;
 use crate::DumpEnvironment;
-pub use self::secrets::WITHHELD;
 
 /// Schemas of pgkedge's own ledgers, as `pg_dump` writes patterns.
-const OWN_SCHEMAS: &str = "pgkedge_[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]";
+const OWN_SCHEMAS: &str =
+    "pgkedge_[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]";
 
 /// How long `pg_dump` waits for each table that another session holds exclusively.
 const LOCK_PATIENCE: &str = "60s";
@@ -46,10 +47,14 @@ pub(crate) struct Request<'a> {
 pub(crate) async fn read(request: &Request<'_>) -> Result<Archive, Failure> {
     let programs = Programs::find(request.server).await?;
     // Only its owner can look into it.
-    let folder = tempfile::Builder::new().prefix("pgkedge-archive-").tempdir().map_err(|error| {
-        Failure::new(FailureClass::Operator, format!("cannot create a temporary folder: {error}"))
+    let folder =
+        tempfile::Builder::new().prefix("pgkedge-archive-").tempdir().map_err(|error| {
+            Failure::new(
+                FailureClass::Operator,
+                format!("cannot create a temporary folder: {error}"),
+            )
             .help("check the space and the permissions of the folder that TMPDIR names")
-    })?;
+        })?;
     let file = folder.path().join("archive");
     dump(&programs, request, &file).await?;
     let (before, after) = tokio::try_join!(

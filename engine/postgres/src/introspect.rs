@@ -14,7 +14,7 @@ mod server;
 mod tables;
 mod types;
 
-use std::collections::{BTreeSet};
+use std::collections::BTreeSet;
 
 use pgkedge_model::{Catalog, Failure, FailureClass, QualifiedName, ServerVersion};
 use serde::Deserialize;
@@ -35,10 +35,8 @@ pub async fn introspect(endpoint: &Endpoint, application: &str) -> Result<Catalo
         return Err(too_old(reader.version));
     }
     // A table that is locked exclusively holds up the sizes of all others.
-    sql.execute(
-        "begin isolation level repeatable read read only; set local lock_timeout = '60s'",
-    )
-    .await?;
+    sql.execute("begin isolation level repeatable read read only; set local lock_timeout = '60s'")
+        .await?;
     refuse_unmovable(&reader).await?;
     let snapshot = exported_snapshot(&reader).await?;
     let roles = roles::names(&reader).await?;

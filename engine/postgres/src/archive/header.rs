@@ -61,8 +61,8 @@ impl Header {
         self.has_tablespace = shorter.is_some();
         let (name, kind, places) = split_at_kind(shorter.unwrap_or(fields))?;
         let (schema, owner) = split_at_owner(places, roles)?;
-        self.name = name.to_owned();
-        self.kind = kind.to_owned();
+        name.clone_into(&mut self.name);
+        kind.clone_into(&mut self.kind);
         self.schema = some_name(schema);
         self.owner = some_name(owner);
         Some(())
@@ -157,8 +157,20 @@ mod tests {
             "s",
             "app \"; Owner: x",
         );
-        check("-- Name: t; Type: TABLE; Schema: s; Owner: y; Owner: app", "t", "TABLE", "s; Owner: y", "app");
-        check("-- Name: t; Type: TABLE; Schema: s; Owner: gone; Owner: z", "t", "TABLE", "s", "gone; Owner: z");
+        check(
+            "-- Name: t; Type: TABLE; Schema: s; Owner: y; Owner: app",
+            "t",
+            "TABLE",
+            "s; Owner: y",
+            "app",
+        );
+        check(
+            "-- Name: t; Type: TABLE; Schema: s; Owner: gone; Owner: z",
+            "t",
+            "TABLE",
+            "s",
+            "gone; Owner: z",
+        );
     }
 
     #[test]

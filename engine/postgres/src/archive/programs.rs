@@ -40,8 +40,9 @@ impl Programs {
         });
         let needed = server.major();
         let missing = |message: String| {
-            Err(Failure::new(FailureClass::Operator, message)
-                .help(format!("install postgresql-client-{needed}, or a newer one, on this machine")))
+            Err(Failure::new(FailureClass::Operator, message).help(format!(
+                "install postgresql-client-{needed}, or a newer one, on this machine"
+            )))
         };
         match newest {
             None => missing("found no pg_dump on this machine".to_owned()),

@@ -6,7 +6,9 @@ fn read(script: &str) -> Vec<Entry> {
 }
 
 fn entry(number: u32, line: &str, body: &str) -> String {
-    format!("--\n-- TOC entry {number} (class 1259 OID 99)\n-- {line}\n-- Data Pos: 0\n--\n\n{body}\n\n")
+    format!(
+        "--\n-- TOC entry {number} (class 1259 OID 99)\n-- {line}\n-- Data Pos: 0\n--\n\n{body}\n\n"
+    )
 }
 
 const TABLE: &str = "Name: t; Type: TABLE; Schema: s; Owner: me";
@@ -60,9 +62,14 @@ fn stays_whole(body: &str) {
 
 #[test]
 fn a_body_that_looks_like_the_archive_stays_whole() {
-    let fake = entry(9999, TABLE, "DROP SCHEMA s CASCADE;\n\\unrestrict x\nSET default_tablespace = x;");
-    stays_whole(&format!("CREATE FUNCTION s.f() RETURNS text\n    LANGUAGE sql\n    AS $_$\n{fake}$_$"));
-    stays_whole(&format!("CREATE FUNCTION s.f() RETURNS text\n    LANGUAGE sql\n    AS '\n{fake}'"));
+    let fake =
+        entry(9999, TABLE, "DROP SCHEMA s CASCADE;\n\\unrestrict x\nSET default_tablespace = x;");
+    stays_whole(&format!(
+        "CREATE FUNCTION s.f() RETURNS text\n    LANGUAGE sql\n    AS $_$\n{fake}$_$"
+    ));
+    stays_whole(&format!(
+        "CREATE FUNCTION s.f() RETURNS text\n    LANGUAGE sql\n    AS '\n{fake}'"
+    ));
     stays_whole(&format!("CREATE FUNCTION s.f() RETURNS text\n    AS E'\\\\''\n{fake}\\\\'"));
     stays_whole(&format!("CREATE TABLE s.\"t\n{fake}\" (\n    \"\n{fake}\" integer\n)"));
     stays_whole(&format!("COMMENT ON TABLE s.t IS '{fake}'"));
@@ -74,7 +81,9 @@ fn a_body_of_several_statements_stays_whole() {
     stays_whole(
         "CREATE FUNCTION s.f() RETURNS integer\n    LANGUAGE sql\n    BEGIN ATOMIC\n SELECT\n         CASE\n             WHEN true THEN 1\n             ELSE 2\n         END AS \"case\";\n SELECT 1;\nEND",
     );
-    stays_whole("CREATE RULE r AS\n    ON INSERT TO s.t DO INSTEAD ( INSERT INTO s.u;\n SELECT 1;\n)");
+    stays_whole(
+        "CREATE RULE r AS\n    ON INSERT TO s.t DO INSTEAD ( INSERT INTO s.u;\n SELECT 1;\n)",
+    );
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Keeps passwords out of catalogs, and so out of journals and dry-runs.
 //!
 //! `pg_dump` writes the options of user mappings, passwords among them. They are cut off here, and
-//! the entry's setting [`WITHHELD`] counts them: who recreates the mapping reads them from
+//! the entry's setting [`WITHHELD_OPTIONS`] counts them: who recreates the mapping reads them from
 //! `pg_user_mappings` when it does.
 
 use pgkedge_model::Entry;
 
 /// The setting of a `USER MAPPING` entry whose options were cut off.
-pub const WITHHELD: &str = "user_mapping_options";
+pub const WITHHELD_OPTIONS: &str = "user_mapping_options";
 
 /// Cuts the options off a user mapping.
 pub(crate) fn withhold(entry: &mut Entry) {
@@ -18,7 +18,7 @@ pub(crate) fn withhold(entry: &mut Entry) {
         let Some(at) = unquoted_position(statement, '"', " OPTIONS (") else { continue };
         let count = options(&statement[at..]);
         statement.truncate(at);
-        entry.settings.push((WITHHELD.to_owned(), format!("{count} withheld")));
+        entry.settings.push((WITHHELD_OPTIONS.to_owned(), format!("{count} withheld")));
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         );
         let plain = "CREATE USER MAPPING FOR \"a OPTIONS (\" SERVER \"s\"\"; OPTIONS (\"";
         assert_eq!(entry.statements, [plain]);
-        assert_eq!(entry.settings, [(WITHHELD.to_owned(), "2 withheld".to_owned())]);
+        assert_eq!(entry.settings, [(WITHHELD_OPTIONS.to_owned(), "2 withheld".to_owned())]);
     }
 
     #[test]

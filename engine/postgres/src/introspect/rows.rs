@@ -5,6 +5,7 @@
 
 use pgkedge_model::{Failure, ServerVersion};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::Sql;
 
@@ -22,12 +23,16 @@ impl Reader<'_> {
         query: &str,
     ) -> Result<Vec<T>, Failure> {
         let wrapped = format!("select pg_catalog.row_to_json(found)::text from ({query}) found");
+        let start = Instant::now();
         let rows = self.sql.rows(&wrapped).await.map_err(|failure| explained(failure, what))?;
+        tracing::debug!(rows = rows.len(), elapsed = ?start.elapsed(), "read {what}");
         rows.iter()
             .map(|row| {
                 let json = row.get(0).unwrap_or("null");
                 serde_json::from_str(json).map_err(|error| {
-                    Failure::permanent(format!("cannot read {what}: {error}")).detail(json)
+                    Failure::permanent(format!("cannot read {what}: {error}"))
+                        .detail(json)
+                        .help("try again if someone changes the schema right now")
                 })
             })
             .collect()

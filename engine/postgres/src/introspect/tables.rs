@@ -42,7 +42,7 @@ struct ColumnRow {
 
 /// All tables, sorted by name; where they hang is filled in by `partitions`.
 pub(crate) async fn read(reader: &Reader<'_>) -> Result<Vec<Table>, Failure> {
-    let rows: Vec<TableRow> = reader.rows("the tables", &tables_query(reader)).await?;
+    let rows: Vec<TableRow> = reader.rows("the tables", &tables_query()).await?;
     let columns: Vec<ColumnRow> = reader.rows("the columns", &columns_query(reader)).await?;
     let mut by_table: BTreeMap<u32, Vec<Column>> = BTreeMap::new();
     for row in columns {
@@ -97,9 +97,9 @@ fn column(row: ColumnRow) -> Column {
     }
 }
 
-fn tables_query(reader: &Reader<'_>) -> String {
-    // Before 14, a table that was never analyzed says 0 rows in 0 pages.
-    let known = reader.since(14, "c.reltuples >= 0", "(c.reltuples > 0 or c.relpages > 0)");
+fn tables_query() -> String {
+    // A table that was never analyzed says -1 rows from 14 on, and 0 rows in 0 pages before.
+    let known = "c.reltuples >= 0 and (c.reltuples > 0 or c.relpages > 0)";
     let relations = relations(KINDS);
     format!(
         "select c.oid::int8 as oid, n.nspname as schema, c.relname as name, c.relkind as kind,

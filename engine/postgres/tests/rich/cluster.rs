@@ -45,6 +45,16 @@ impl Cluster {
         self.folder.path()
     }
 
+    /// A folder that the server may write to.
+    pub(crate) fn create_folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(&folder));
+        }
+        folder
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -316,3 +316,15 @@ alter default privileges grant usage on types to "😀 reader";
 alter schema public owner to rich_owner;
 comment on schema public is 'changed';
 comment on extension hstore is 'changed as well';
+
+-- The database itself, and what only statistics tell.
+alter database rich connection limit 17;
+alter database rich set datestyle = 'SQL, DMY';
+alter database rich set app.equation = 'a=b=c';
+alter role rich_owner in database rich set search_path = app, "$user";
+comment on database rich is 'a; database';
+revoke all on database rich from public;
+grant connect, create on database rich to rich_reader with grant option;
+create index everywhere on app.parent (b) tablespace "rich; ""space""";
+insert into app.ref_target select generate_series(1, 10);
+analyze app.ref_target;
