@@ -77,7 +77,7 @@ pub(crate) fn compile_request(
     if findings.iter().any(Finding::is_error) {
         return Err(findings);
     }
-    let folded = passes::fold(units, &edges, request.settings.load.workers);
+    let folded = passes::fold(units, &edges);
     let phases = request.phases.iter().map(|phase| phase.name.clone()).collect();
     match passes::seal(phases, passes::assemble(folded, &edges)) {
         Ok(graph) => Ok(Compiled { graph, selection: chosen.selection, warnings: findings }),

@@ -59,10 +59,8 @@ fn drafts(
             Err(more) => findings.extend(more),
         }
     }
-    for draft in &drafts {
-        if !keys.insert(draft.key.as_str()) {
-            findings.push(rules::two_of_one_key(declared, &draft.key));
-        }
+    if let Some(draft) = drafts.iter().find(|draft| !keys.insert(draft.key.as_str())) {
+        findings.push(rules::two_of_one_key(declared, &draft.key));
     }
     drafts
 }

@@ -11,8 +11,9 @@ use super::edges::Edges;
 const ENOUGH_COST: u64 = 64 << 20;
 /// Fewer members are not worth a bundle of their own.
 const FEWEST_MEMBERS: usize = 5;
-/// Each worker gets at least this many bundles, if there are enough members.
-const BUNDLES_PER_WORKER: usize = 2;
+/// Fewer bundles than this would leave workers without one. Not taken from the plan's workers:
+/// whoever resumes a run with fewer of them must find the same bundles.
+const MANY_BUNDLES: usize = 16;
 
 /// Units that share nodes.
 pub(crate) struct Folded<'a> {
@@ -23,7 +24,7 @@ pub(crate) struct Folded<'a> {
 
 /// Units share a node if their kind allows it, and none of the declared step's units that lie between
 /// would have to run in the midst of it: they must be equally many steps away from its first ones.
-pub(crate) fn fold<'a>(units: Vec<Unit<'a>>, edges: &Edges, workers: u16) -> Folded<'a> {
+pub(crate) fn fold<'a>(units: Vec<Unit<'a>>, edges: &Edges) -> Folded<'a> {
     let levels = levels(&units, edges);
     let mut classes: BTreeMap<Class<'_>, Vec<usize>> = BTreeMap::new();
     let mut nodes: Vec<Vec<usize>> = Vec::new();
@@ -35,7 +36,7 @@ pub(crate) fn fold<'a>(units: Vec<Unit<'a>>, edges: &Edges, workers: u16) -> Fol
         }
     }
     for members in classes.into_values() {
-        nodes.extend(bundles(&units, &members, workers));
+        nodes.extend(bundles(&units, &members));
     }
     nodes.sort();
     Folded { units, nodes }
@@ -82,9 +83,8 @@ fn levels(units: &[Unit<'_>], edges: &Edges) -> Vec<usize> {
     levels
 }
 
-fn bundles(units: &[Unit<'_>], members: &[usize], workers: u16) -> Vec<Vec<usize>> {
-    let even = members.len().div_ceil(usize::from(workers.max(1)) * BUNDLES_PER_WORKER);
-    let most = even.clamp(FEWEST_MEMBERS, MOST_MEMBERS);
+fn bundles(units: &[Unit<'_>], members: &[usize]) -> Vec<Vec<usize>> {
+    let most = members.len().div_ceil(MANY_BUNDLES).clamp(FEWEST_MEMBERS, MOST_MEMBERS);
     let mut bundles: Vec<Vec<usize>> = Vec::new();
     let mut cost = 0_u64;
     for &at in members {

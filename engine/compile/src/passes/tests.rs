@@ -112,15 +112,16 @@ fn small_drafts_share_bundles_and_large_ones_stand_alone() {
     let mut sketch = Sketch::new()
         .step("load/copy", "small", Some(Each::Part), json!({ "adds": ["data:{}"] }))
         .step("load/read", "small", Some(Each::Table), json!({ "reads": ["data:{}"] }));
-    sketch.settings.load.workers = 1;
     sketch.settings.load.part_size = ByteSize(1 << 30);
     insta::assert_snapshot!(drawn(&graph(&sketch, &world)), @r"
-    load/copy/bundle-0001 [public.t01 public.t02 public.t03 public.t04 public.t05 public.t06]
-    load/copy/bundle-0002 [public.t07 public.t08 public.t09 public.t10 public.t11 public.t12]
+    load/copy/bundle-0001 [public.t01 public.t02 public.t03 public.t04 public.t05]
+    load/copy/bundle-0002 [public.t06 public.t07 public.t08 public.t09 public.t10]
+    load/copy/bundle-0003 [public.t11 public.t12]
     load/copy/public.large#1
     load/copy/public.large#2
-    load/read/bundle-0001 [public.t01 public.t02 public.t03 public.t04 public.t05 public.t06] <- load/copy/bundle-0001
-    load/read/bundle-0002 [public.t07 public.t08 public.t09 public.t10 public.t11 public.t12] <- load/copy/bundle-0002
+    load/read/bundle-0001 [public.t01 public.t02 public.t03 public.t04 public.t05] <- load/copy/bundle-0001
+    load/read/bundle-0002 [public.t06 public.t07 public.t08 public.t09 public.t10] <- load/copy/bundle-0002
+    load/read/bundle-0003 [public.t11 public.t12] <- load/copy/bundle-0003
     load/read/public.large
     ");
 }

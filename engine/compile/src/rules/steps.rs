@@ -11,6 +11,8 @@ use crate::passes::Unit;
 /// Kinds that write what others read, for the help line.
 const WRITERS: &[(&str, &str)] = &[("snapshot", "hold_snapshot"), ("ledger", "create_ledger")];
 
+const UNKNOWN_SERVICE: &str = "compile::unknown_service";
+
 pub(crate) fn unknown_kind<'a>(
     declared: &DeclaredStep,
     known: impl Iterator<Item = &'a str>,
@@ -39,7 +41,7 @@ pub(crate) fn no_writer(unit: &Unit<'_>, object: &Object, later: &[Unit<'_>]) ->
     let declared = unit.declared;
     let (what, of) = object.0.split_once(':').unwrap_or((object.0.as_str(), ""));
     let message = format!(
-        "step `{}` (`{}`) needs the {what} of the {of}, which no earlier step gives",
+        "step `{}` (`{}`) needs the {what} `{of}`, which no earlier step gives",
         name(declared),
         declared.kind
     );
@@ -62,7 +64,7 @@ pub(crate) fn no_service(unit: &Unit<'_>, service: &str, earlier: &[Unit<'_>]) -
         "step `{}` stops `{service}`, which is no service that an earlier step started",
         name(unit.declared)
     );
-    let finding = Finding::error("compile::unknown_service", message);
+    let finding = Finding::error(UNKNOWN_SERVICE, message);
     let finding = at_plan(finding, unit.declared.pointer.as_ref(), "stops no service");
     let services: BTreeSet<&str> = earlier
         .iter()
@@ -80,6 +82,10 @@ pub(crate) fn services_that_nothing_stops(
     stops: &BTreeMap<usize, usize>,
     findings: &mut Vec<Finding>,
 ) {
+    // Whoever stops a service that there is not meant one of these.
+    if findings.iter().any(|finding| finding.code == UNKNOWN_SERVICE) {
+        return;
+    }
     let stopped: BTreeSet<usize> = stops.values().map(|service| units[*service].step).collect();
     let mut reported = BTreeSet::new();
     for unit in units.iter().filter(|unit| unit.spec.service && !stopped.contains(&unit.step)) {

@@ -77,6 +77,12 @@ fn steps_that_do_not_fit_together_are_named() {
 }
 
 #[test]
+fn a_service_that_nothing_stops_would_never_end() {
+    let sketch = Sketch::new().step("one/hold", "service", None, json!({}));
+    insta::assert_snapshot!(sketch.errors(&shop()));
+}
+
+#[test]
 fn an_output_that_nothing_gives_names_the_kind_that_would() {
     let sketch = Sketch::new().step(
         "load/copy",

@@ -95,6 +95,7 @@ const fn kind(kind: &'static str, params: fn() -> Value, each: &'static [Each]) 
         leaves: Leaves::Nothing,
         service: false,
         worker: true,
+        servers: &[],
         expand,
     }
 }
