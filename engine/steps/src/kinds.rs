@@ -1,5 +1,6 @@
 //! The list of step kinds: the only one.
 
+mod copy_database_settings;
 mod copy_globals;
 mod copy_schema;
 mod create_constraint;
