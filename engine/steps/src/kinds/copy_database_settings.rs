@@ -57,11 +57,7 @@ impl Step for CopyDatabaseSettings {
 fn roles_on_target(source: &Catalog, target: Option<&Catalog>) -> BTreeSet<Ident> {
     let there = target.iter().flat_map(|target| &target.roles);
     let owner = target.map(|target| target.database.owner.clone());
-    there
-        .chain(missing_roles(source, target))
-        .map(|role| role.name.clone())
-        .chain(owner)
-        .collect()
+    there.chain(missing_roles(source, target)).map(|role| role.name.clone()).chain(owner).collect()
 }
 
 /// A new database of the source's owner, where the target could not be asked.
