@@ -7,8 +7,7 @@ use pgkedge_model::{
     Epoch, Facts, Failure, FailureClass, Member, RunHeader, RunId, RunTag, Server, Settings,
     StepNode,
 };
-use pgkedge_postgres::ledger::Ledger;
-use pgkedge_postgres::{Endpoint, Pool, Pooled, Sql, Wire};
+use pgkedge_postgres::{Endpoint, Ledger, Pool, Pooled, Sql, Wire};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 

@@ -1,5 +1,7 @@
 //! The list of step kinds: the only one.
 
+mod copy_database_settings;
+mod copy_globals;
 mod copy_schema;
 mod create_constraint;
 mod create_foreign_key;
@@ -14,7 +16,17 @@ use pgkedge_model::KindSpec;
 
 use crate::step::{Kind, kind};
 
-static KINDS: &[Kind] = &[];
+static KINDS: &[Kind] = &[
+    kind::<create_ledger::CreateLedger>(),
+    kind::<copy_globals::CopyGlobals>(),
+    kind::<copy_schema::CopySchema>(),
+    kind::<create_index::CreateIndex>(),
+    kind::<create_constraint::CreateConstraint>(),
+    kind::<create_foreign_key::CreateForeignKey>(),
+    kind::<validate_foreign_key::ValidateForeignKey>(),
+    kind::<copy_database_settings::CopyDatabaseSettings>(),
+    kind::<drop_ledger::DropLedger>(),
+];
 
 /// Every kind, as `plan` and `compile` see it.
 pub fn kinds() -> &'static [KindSpec] {
@@ -26,4 +38,28 @@ pub fn kinds() -> &'static [KindSpec] {
 /// The kind of that name.
 pub(crate) fn find(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.spec.kind == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_a_schema_without_unknown_fields() {
+        let names: BTreeSet<_> = kinds().iter().map(|kind| kind.kind).collect();
+        assert_eq!(names.len(), kinds().len());
+        for kind in kinds() {
+            let schema = (kind.params)();
+            assert_eq!(schema["additionalProperties"], false, "{}", kind.kind);
+        }
+    }
+
+    #[test]
+    fn every_step_template_belongs_to_a_kind() {
+        for template in pgkedge_render::step_kinds() {
+            assert!(find(template).is_some(), "{template}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod performer;
 mod scan;
 mod script;
 mod sessions;
+mod setting;
 mod step;
 #[cfg(test)]
 mod testing;

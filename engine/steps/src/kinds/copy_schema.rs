@@ -180,7 +180,7 @@ fn was_there(entry: &Entry, expansion: &Expansion<'_>) -> bool {
 /// Whether the options of a user mapping were kept out of the catalog.
 fn is_withheld(entry: &Entry) -> bool {
     entry.kind == "USER MAPPING"
-        && entry.settings.iter().any(|(name, _)| name == pgkedge_postgres::WITHHELD)
+        && entry.settings.iter().any(|(name, _)| name == pgkedge_postgres::WITHHELD_OPTIONS)
 }
 
 /// `options (…)` of a user mapping, as the source has it now.

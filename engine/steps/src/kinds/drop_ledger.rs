@@ -3,12 +3,11 @@
 use pgkedge_model::{
     Call, Draft, Expansion, Failure, Finding, Fold, Leaves, Object, Probe, Script, Server, Touch,
 };
-use pgkedge_render::Block;
-use serde_json::{Value, json};
+use pgkedge_postgres::Ledger;
+use serde_json::Value;
 
-use super::create_ledger::may_be_replica;
+use super::create_ledger::transaction;
 use crate::context::StepContext;
-use crate::script;
 use crate::step::{NoParams, Step};
 
 pub(crate) struct DropLedger;
@@ -20,13 +19,12 @@ impl Step for DropLedger {
     type Params = NoParams;
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-        let context = json!({ "replica": may_be_replica(expansion) });
         Ok(vec![Draft {
             key: String::new(),
             params: Value::Null,
             touches: vec![Touch::write(Object::new("ledger", Server::Target))],
             script: Script {
-                run: script::alone(Server::Target, Self::KIND, Block::Run, &context)?,
+                run: transaction(expansion, vec![Ledger::placeholder().drop_sql()]),
                 ..Script::default()
             },
             cost: 0,

@@ -102,7 +102,8 @@ fn options_of_a_user_mapping_are_read_when_it_is_created() {
     let mut mapping =
         pre(8, "USER MAPPING", "USER MAPPING a SERVER s", &["CREATE USER MAPPING FOR a SERVER s"]);
     mapping.oid = 77;
-    mapping.settings = vec![(pgkedge_postgres::WITHHELD.to_owned(), "1 withheld".to_owned())];
+    mapping.settings =
+        vec![(pgkedge_postgres::WITHHELD_OPTIONS.to_owned(), "1 withheld".to_owned())];
     let sample = sample(vec![mapping]);
     let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
     assert_eq!(
