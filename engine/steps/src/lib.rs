@@ -3,11 +3,15 @@
 //! Steps see their own parameters and typed inputs, never the graph. What a step sends is settled
 //! when the plan is compiled: the script that the dry-run shows is the script that the run sends.
 
+mod comparing;
 mod context;
+mod copy_format;
 mod fence;
 mod fill;
 mod guarded;
 mod kinds;
+mod large_objects;
+mod partitions;
 mod performer;
 mod scan;
 mod script;
