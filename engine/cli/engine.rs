@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgkedge_compile::Compiled;
 use pgkedge_compile::dry_run::DryRun;
-use pgkedge_model::{CloseStatus, Clock as _, Facts, Failure, FenceError, PhaseName, RunHeader};
+use pgkedge_model::{Clock as _, CloseStatus, Facts, Failure, FenceError, PhaseName, RunHeader};
 use pgkedge_plan::Plan;
 use pgkedge_runtime::{Journal, JournalReader, RunError, RunOptions, RunReport, StopSignal};
 use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
@@ -170,8 +170,8 @@ pub(crate) async fn take_back(
     let journal = open_journal(folder)?;
     let header = Arc::new(journal.header().clone());
     if let Some(status) = journal.checkpoint().closed.filter(|status| status.is_final()) {
-        let undoable = status == CloseStatus::Succeeded
-            && scope == pgkedge_runtime::UndoScope::Everything;
+        let undoable =
+            status == CloseStatus::Succeeded && scope == pgkedge_runtime::UndoScope::Everything;
         let message = match (status, undoable) {
             (_, true) => {
                 return Err(Stop::usage("this run succeeded; its result is not taken back").help(

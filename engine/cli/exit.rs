@@ -62,7 +62,10 @@ pub(crate) enum Message {
     Said,
     Plain(Failure),
     /// Findings of a plan, with the places that they point at.
-    Diagnostic { report: miette::Report, located: Value },
+    Diagnostic {
+        report: miette::Report,
+        located: Value,
+    },
 }
 
 impl Stop {

@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli.global);
     let format = cli.global.output;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(dispatch(cli));
@@ -73,7 +74,6 @@ fn log_to_stderr(global: &Global) {
         1 => "pgkedge=info,warn",
         _ => "pgkedge=debug,info",
     };
-    let filter =
-        EnvFilter::try_from_env("PGKEDGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = EnvFilter::try_from_env("PGKEDGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

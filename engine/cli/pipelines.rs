@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pgkedge_plan::Pipelines;
 
-const BUILT_IN: &[(&str, &str)] =
-    &[("full-load", include_str!("../../pipelines/full-load.yaml"))];
+const BUILT_IN: &[(&str, &str)] = &[("full-load", include_str!("../../pipelines/full-load.yaml"))];
 
 /// Finds pipelines by name, or by a path that starts at the plan's folder.
 pub(crate) struct PipelineFiles {

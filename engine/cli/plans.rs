@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgkedge_compile::{Compiled, compile};
-use pgkedge_model::{
-    Catalog, Facts, Failure, Finding, Secrets, Server,
-};
+use pgkedge_model::{Catalog, Facts, Failure, Finding, Secrets, Server};
 use pgkedge_plan::{Plan, PlanSource};
 use pgkedge_postgres::{Endpoint, introspect};
 

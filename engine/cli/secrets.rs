@@ -28,7 +28,8 @@ impl ProcessSecrets {
                 path.display()
             ));
         }
-        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        fs::read_to_string(&path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
 
     fn command(&self, words: &[String]) -> Result<String, String> {

@@ -21,7 +21,10 @@ impl Signals {
         let mut interrupts = signal(SignalKind::interrupt())?;
         let mut terminations = signal(SignalKind::terminate())?;
         let (heard, stop) = (signals.clone(), stop.clone());
-        #[expect(clippy::disallowed_methods, reason = "listens until the process ends, on purpose")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "listens until the process ends, on purpose"
+        )]
         tokio::spawn(async move {
             loop {
                 let exit = tokio::select! {

@@ -16,8 +16,21 @@ fn help_reads_well() {
 #[test]
 fn help_of_every_command_reads_well() {
     let commands = [
-        "validate", "inspect", "preflight", "plan", "run", "resume", "status", "log", "approve",
-        "cleanup", "abort", "sandbox", "demo", "schema", "completions",
+        "validate",
+        "inspect",
+        "preflight",
+        "plan",
+        "run",
+        "resume",
+        "status",
+        "log",
+        "approve",
+        "cleanup",
+        "abort",
+        "sandbox",
+        "demo",
+        "schema",
+        "completions",
     ];
     let help: Vec<_> = commands
         .iter()

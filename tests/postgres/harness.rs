@@ -124,7 +124,8 @@ impl Move {
     /// Fails unless nothing of pgkedge's own is on either server.
     pub fn assert_nothing_is_left(&self) {
         let schemas = "select count(*) from pg_namespace where nspname like 'pgkedge%'";
-        let sessions = "select count(*) from pg_stat_activity where application_name like 'pgkedge:%'";
+        let sessions =
+            "select count(*) from pg_stat_activity where application_name like 'pgkedge:%'";
         for side in [Side::Source, Side::Target] {
             assert_eq!(self.sql(side, schemas), "0", "schemas");
             assert_eq!(self.sql(side, sessions), "0", "sessions");

@@ -44,7 +44,13 @@ fn an_aborted_run_leaves_the_target_as_it_was() {
     moved.sql(Side::Source, ROWS);
     let plan = moved.plan_with("");
     crate::harness::pgkedge(&[
-        "run", text(&plan), "--yes", "--state", text(&moved.state), "--until", "load",
+        "run",
+        text(&plan),
+        "--yes",
+        "--state",
+        text(&moved.state),
+        "--until",
+        "load",
     ])
     .expect(0);
     moved.of_run(&["abort", "--yes"]).expect(0);
@@ -62,7 +68,9 @@ fn a_second_runner_is_refused_and_told_who_holds_the_run() {
     );
     let state = text(&moved.state).to_owned();
     let mut child = moved.started(&["run", text(&plan), "--yes", "--state", &state]);
-    let waits = || moved.state.exists() && moved.status()["report"]["running"].to_string().contains("wait/ask");
+    let waits = || {
+        moved.state.exists() && moved.status()["report"]["running"].to_string().contains("wait/ask")
+    };
     for _ in 0..200 {
         if moved.state.join("journal.sqlite").exists() && waits() {
             break;

@@ -49,7 +49,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         output::say(&if held {
             format!("{step} approved; the run goes on")
         } else {
-            format!("{step} approved; no runner is at work: pgkedge resume --state {}", folder.display())
+            format!(
+                "{step} approved; no runner is at work: pgkedge resume --state {}",
+                folder.display()
+            )
         });
     }
     Ok(Exit::Done)

@@ -162,7 +162,11 @@ async fn figures(
         numbers::counted(figures.rows, "row"),
         numbers::counted(figures.differences as u64, "difference"),
         numbers::counted(figures.leftovers as u64, "leftover"),
-        if resumed == 1 { "once" } else { "never: the load was over too soon; try a larger --size" },
+        if resumed == 1 {
+            "once"
+        } else {
+            "never: the load was over too soon; try a larger --size"
+        },
     ));
     for leftover in leftovers {
         output::say(&format!("leftover: {leftover}"));

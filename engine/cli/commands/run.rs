@@ -84,12 +84,7 @@ fn header(
 }
 
 /// Shows what is about to happen, and asks.
-fn confirm(
-    plan: &Plan,
-    facts: &Facts,
-    compiled: &Compiled,
-    global: &Global,
-) -> Result<(), Stop> {
+fn confirm(plan: &Plan, facts: &Facts, compiled: &Compiled, global: &Global) -> Result<(), Stop> {
     let tables: usize = compiled.selection.groups.iter().map(|group| group.tables.len()).sum();
     let bytes: u64 = facts.source.tables.iter().map(|table| table.bytes).sum();
     let names: BTreeMap<Server, &str> = [Server::Source, Server::Target]
@@ -117,5 +112,9 @@ fn confirm(
     if global.no_input {
         return Err(Stop::usage("--no-input, and nobody said yes").help("add --yes"));
     }
-    if output::ask("Start?") { Ok(()) } else { Err(Stop::usage("not started; nothing was changed")) }
+    if output::ask("Start?") {
+        Ok(())
+    } else {
+        Err(Stop::usage("not started; nothing was changed"))
+    }
 }

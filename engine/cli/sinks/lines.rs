@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pgkedge_model::{
-    Event, EventSink, Record, RunHeader, StampedRecord, StepId, Timestamp,
-};
+use pgkedge_model::{Event, EventSink, Record, RunHeader, StampedRecord, StepId, Timestamp};
 
 use crate::exit::Shown;
 use crate::numbers;

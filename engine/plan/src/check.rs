@@ -46,13 +46,8 @@ pub fn check(
         .and_then(|name| Some(read_pipeline(name, &pipelines.load(name)?, kinds)));
     let base = pipeline.as_ref().map(|pipeline| pipeline.phases.as_slice());
     let (merged, of_phases) = base.map(|base| phases::merge(base, &json)).unzip();
-    let text = Text {
-        json: &json,
-        kinds,
-        base,
-        phases: merged.as_deref(),
-        pipelines: &pipelines.names(),
-    };
+    let text =
+        Text { json: &json, kinds, base, phases: merged.as_deref(), pipelines: &pipelines.names() };
     let mut of_rules = of_phases.unwrap_or_default();
     of_rules.extend(rules::of_plan(&text));
     findings.extend(mismatches(&json, &plan_schema(kinds), &of_rules));
@@ -127,7 +122,11 @@ fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
         ]),
         tables: tables(document.tables),
         groups: groups(document.groups),
-        settings: Settings { load: document.load, limits: document.limits, verify: document.verify },
+        settings: Settings {
+            load: document.load,
+            limits: document.limits,
+            verify: document.verify,
+        },
         phases,
         waive: document.waive,
         warnings,
@@ -139,7 +138,8 @@ fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
 /// A size that is too large, for example: its form fits the schema, its value fits no type.
 fn beyond_schema(map: SourceMap, error: &serde_json::Error) -> Rejection {
     let place = PlanPlace { pointer: String::new(), key: false, label: "in this plan".to_owned() };
-    let finding = Finding::error(crate::codes::BAD_VALUE, format!("a value cannot be used: {error}"));
+    let finding =
+        Finding::error(crate::codes::BAD_VALUE, format!("a value cannot be used: {error}"));
     Rejection::new(Checked { map, findings: vec![finding.at(Place::Plan(place))] }, None)
 }
 
@@ -177,11 +177,9 @@ fn groups(groups: Vec<Group>) -> Vec<GroupPlan> {
 
 fn selector(tables: GroupTables, at: &str) -> Selector {
     match tables {
-        GroupTables::Patterns(texts) => Selector {
-            patterns: patterns(texts, at),
-            having: Vec::new(),
-            having_pointer: None,
-        },
+        GroupTables::Patterns(texts) => {
+            Selector { patterns: patterns(texts, at), having: Vec::new(), having_pointer: None }
+        }
         GroupTables::Having(tables) => {
             let matching = patterns(tables.matching, &format!("{at}/matching"));
             Selector {

@@ -90,7 +90,8 @@ fn syntax_help(info: &str, line: &str) -> String {
             .to_owned();
     }
     if info.contains("quoted scalar") || info.contains("unexpected end") || info.contains("EOF") {
-        return "a quote or bracket is opened and not closed; look at the lines above too".to_owned();
+        return "a quote or bracket is opened and not closed; look at the lines above too"
+            .to_owned();
     }
     "look at the indentation and the brackets of this line and of the one above".to_owned()
 }

@@ -52,8 +52,9 @@ fn described(error: &ValidationError<'_>, schema: &Value) -> Vec<Finding> {
 
 fn unknown_field(at: &str, field: &str, node: &SchemaNode<'_>) -> Finding {
     let known = node.fields();
-    let finding = Finding::error(codes::UNKNOWN_FIELD, format!("{} has no field `{field}`", owner(at)))
-        .at_key(pointer::child(at, field), "unknown field");
+    let finding =
+        Finding::error(codes::UNKNOWN_FIELD, format!("{} has no field `{field}`", owner(at)))
+            .at_key(pointer::child(at, field), "unknown field");
     let all = format!("fields: {}", listed(&known));
     match nearest(field, known.iter().copied()) {
         Some(nearest) => finding.help(format!("did you mean `{nearest}`?\n{all}")),
@@ -90,9 +91,10 @@ fn bad_value(at: &str, error: &ValidationError<'_>, node: &SchemaNode<'_>) -> Fi
     let finding = Finding::error(codes::BAD_VALUE, format!("{name} {fact}")).at_value(at, label);
     let mut help = Vec::new();
     if let (Some(value), choices) = (error.instance().as_str(), node.choices(error)) {
-        help.extend(nearest(value, choices.iter().map(String::as_str)).map(|nearest| {
-            format!("did you mean `{nearest}`?")
-        }));
+        help.extend(
+            nearest(value, choices.iter().map(String::as_str))
+                .map(|nearest| format!("did you mean `{nearest}`?")),
+        );
     }
     help.extend(node.description().map(|description| format!("{name}: {description}")));
     if help.is_empty() { finding } else { finding.help(help.join("\n")) }
@@ -104,7 +106,9 @@ fn fact(error: &ValidationError<'_>, node: &SchemaNode<'_>) -> (String, &'static
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has no words of its own")]
     match error.kind() {
         _ if choices.len() == 1 => (format!("must be {}", choices[0]), "another value"),
-        _ if !choices.is_empty() => (format!("must be one of: {}", choices.join(", ")), "none of these"),
+        _ if !choices.is_empty() => {
+            (format!("must be one of: {}", choices.join(", ")), "none of these")
+        }
         Kind::Minimum { limit } => (format!("must be at least {limit}"), "too small"),
         Kind::Maximum { limit } => (format!("must be at most {limit}"), "too large"),
         Kind::MinLength { .. } | Kind::MinItems { .. } => ("must not be empty".to_owned(), "empty"),

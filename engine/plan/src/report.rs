@@ -118,15 +118,16 @@ fn labels(map: &SourceMap, finding: &Finding) -> Vec<LabeledSpan> {
 }
 
 fn headline(path: &str, findings: &[Finding]) -> String {
-    let counted = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
-        .into_iter()
-        .filter_map(|(severity, word)| {
-            match findings.iter().filter(|finding| finding.severity == severity).count() {
-                0 => None,
-                1 => Some(format!("1 {word}")),
-                many => Some(format!("{many} {word}s")),
-            }
-        });
+    let counted =
+        [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
+            .into_iter()
+            .filter_map(|(severity, word)| {
+                match findings.iter().filter(|finding| finding.severity == severity).count() {
+                    0 => None,
+                    1 => Some(format!("1 {word}")),
+                    many => Some(format!("{many} {word}s")),
+                }
+            });
     format!("{path}: {}", counted.collect::<Vec<_>>().join(", "))
 }
 

@@ -114,7 +114,8 @@ impl SourceMap {
     }
 
     fn node(&self, pointer: &str) -> NodeSpan {
-        let whole = NodeSpan { key: None, value: self.first_line(Span { start: 0, end: self.text.len() }) };
+        let whole =
+            NodeSpan { key: None, value: self.first_line(Span { start: 0, end: self.text.len() }) };
         self.nodes.get(&self.resolve(pointer)).copied().unwrap_or(whole)
     }
 

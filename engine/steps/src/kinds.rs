@@ -1,14 +1,23 @@
 //! The list of step kinds: the only one.
 
+mod analyze;
+mod compare_catalogs;
 mod copy_database_settings;
 mod copy_globals;
+mod copy_large_objects;
+mod copy_part;
 mod copy_schema;
 mod create_constraint;
 mod create_foreign_key;
 mod create_index;
 mod create_ledger;
 mod drop_ledger;
+mod hold_snapshot;
+mod refresh_materialized_view;
+mod release_snapshot;
+mod set_sequence;
 mod validate_foreign_key;
+mod verify;
 
 use std::sync::LazyLock;
 
@@ -26,6 +35,15 @@ static KINDS: &[Kind] = &[
     kind::<validate_foreign_key::ValidateForeignKey>(),
     kind::<copy_database_settings::CopyDatabaseSettings>(),
     kind::<drop_ledger::DropLedger>(),
+    kind::<analyze::Analyze>(),
+    kind::<compare_catalogs::CompareCatalogs>(),
+    kind::<copy_large_objects::CopyLargeObjects>(),
+    kind::<copy_part::CopyPart>(),
+    kind::<hold_snapshot::HoldSnapshot>(),
+    kind::<refresh_materialized_view::RefreshMaterializedView>(),
+    kind::<release_snapshot::ReleaseSnapshot>(),
+    kind::<set_sequence::SetSequence>(),
+    kind::<verify::Verify>(),
 ];
 
 /// Every kind, as `plan` and `compile` see it.

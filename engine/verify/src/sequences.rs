@@ -6,7 +6,7 @@ use pgkedge_model::{Failure, QualifiedName};
 use pgkedge_postgres::Row;
 
 use crate::difference::{Comparison, Difference};
-use crate::sides::{Sides, is_not_there, text};
+use crate::sides::{Sides, is_not_there};
 
 /// Sequences in one query.
 const BATCH: usize = 100;

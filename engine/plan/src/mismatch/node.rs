@@ -31,7 +31,9 @@ impl<'a> SchemaNode<'a> {
 
     /// The fields that an object may have.
     pub(super) fn fields(&self) -> Vec<&'a str> {
-        self.properties().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default()
+        self.properties()
+            .map(|fields| fields.keys().map(String::as_str).collect())
+            .unwrap_or_default()
     }
 
     pub(super) fn field(&self, name: &str) -> Option<Self> {
@@ -76,9 +78,7 @@ impl<'a> SchemaNode<'a> {
         #[expect(clippy::wildcard_enum_match_arm, reason = "other errors have no choices")]
         match error.kind() {
             Kind::Constant { expected_value } => vec![plain(expected_value)],
-            Kind::Enum { options } => {
-                options.as_array().into_iter().flatten().map(plain).collect()
-            }
+            Kind::Enum { options } => options.as_array().into_iter().flatten().map(plain).collect(),
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
                 let inner = context.iter().flatten();
                 let same_place = inner.filter(|e| e.instance_path() == error.instance_path());

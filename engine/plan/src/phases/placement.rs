@@ -84,7 +84,9 @@ fn put_in<'a>(order: &mut Vec<&'a str>, mut new: Vec<NewPhase<'a, '_>>) -> Optio
             Place::After(anchor_name) => {
                 behind.insert(name, anchor_name);
                 let followers = order[anchor + 1..].iter();
-                anchor + 1 + followers.take_while(|phase| follows(&behind, phase, anchor_name)).count()
+                anchor
+                    + 1
+                    + followers.take_while(|phase| follows(&behind, phase, anchor_name)).count()
             }
         };
         order.insert(at, name);
@@ -102,17 +104,21 @@ fn follows(behind: &BTreeMap<&str, &str>, phase: &str, anchor: &str) -> bool {
 
 fn place<'a>(name: &str, view: &PhaseView<'a>, known: &[&str]) -> Result<Place<'a>, Finding> {
     if view.removes() {
-        return Err(Finding::error(codes::UNKNOWN_PHASE, format!("there is no phase `{name}` to remove"))
-            .at_value(view.at("name"), "not a phase of the pipeline")
-            .help(suggestion(name, "phases", known)));
+        return Err(Finding::error(
+            codes::UNKNOWN_PHASE,
+            format!("there is no phase `{name}` to remove"),
+        )
+        .at_value(view.at("name"), "not a phase of the pipeline")
+        .help(suggestion(name, "phases", known)));
     }
     match (view.text("after"), view.text("before")) {
-        (Some(_), Some(_)) => {
-            Err(Finding::error(codes::PHASE_HAS_PLACE, format!("phase `{name}` is put in two places"))
-                .at_key(view.at("before"), "one place")
-                .at_key(view.at("after"), "the other")
-                .help("keep `after` or `before`, not both"))
-        }
+        (Some(_), Some(_)) => Err(Finding::error(
+            codes::PHASE_HAS_PLACE,
+            format!("phase `{name}` is put in two places"),
+        )
+        .at_key(view.at("before"), "one place")
+        .at_key(view.at("after"), "the other")
+        .help("keep `after` or `before`, not both")),
         (Some(anchor), None) => Ok(Place::After(anchor)),
         (None, Some(anchor)) => Ok(Place::Before(anchor)),
         (None, None) => Err(without_place(name, view, known)),
@@ -122,7 +128,9 @@ fn place<'a>(name: &str, view: &PhaseView<'a>, known: &[&str]) -> Result<Place<'
 fn without_place(name: &str, view: &PhaseView<'_>, known: &[&str]) -> Finding {
     let message = format!("phase `{name}` is not one of the pipeline's and says not where it goes");
     let add = match known.last() {
-        Some(last) => format!("if it is new, add `after: {last}`, or another of: {}", listed(known)),
+        Some(last) => {
+            format!("if it is new, add `after: {last}`, or another of: {}", listed(known))
+        }
         None => "add `after:`".to_owned(),
     };
     let help = match nearest(name, known.iter().copied()) {
@@ -142,7 +150,9 @@ fn keeps_its_place(name: &str, view: &PhaseView<'_>) -> Option<Finding> {
             format!("phase `{name}` has its place in the pipeline and cannot be moved"),
         )
         .at_key(view.at(field), "says where it goes")
-        .help(format!("remove `{field}`; for a phase of your own, choose another name than `{name}`")),
+        .help(format!(
+            "remove `{field}`; for a phase of your own, choose another name than `{name}`"
+        )),
     )
 }
 

@@ -30,9 +30,9 @@ fn search(value: &Value, at: &str, findings: &mut Vec<Finding>) {
 }
 
 fn finding(at: &str) -> Finding {
-    let database = ["source", "target"].into_iter().find(|name| {
-        pointer::is_within(at, &format!("/databases/{name}"))
-    });
+    let database = ["source", "target"]
+        .into_iter()
+        .find(|name| pointer::is_within(at, &format!("/databases/{name}")));
     let help = match database {
         Some(name) => {
             let variable = format!("{}_URL", name.to_uppercase());

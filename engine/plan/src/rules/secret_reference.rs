@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Text;
 use crate::{codes, passwords, pointer};
 
-const WAYS: &str = "ways: { env: VARIABLE }, { file: PATH }, { command: [PROGRAM, …] }, { service: NAME }";
+const WAYS: &str =
+    "ways: { env: VARIABLE }, { file: PATH }, { command: [PROGRAM, …] }, { service: NAME }";
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     ["source", "target"]
@@ -49,7 +50,8 @@ fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
         ("env" | "file" | "service", Value::String(name)) if !name.is_empty() => None,
         ("command", Value::Array(words)) if is_command(words) => None,
         ("command", _) => {
-            let message = format!("the command for the url of the {database} must be a list of words");
+            let message =
+                format!("the command for the url of the {database} must be a list of words");
             let help = "write the program and its arguments one by one: `command: [vault, read, shop/url]`";
             wrong(message, "not a command", place, help.to_owned())
         }

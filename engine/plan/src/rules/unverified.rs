@@ -3,9 +3,9 @@
 use pgkedge_model::Finding;
 
 use super::Text;
+use crate::codes;
 use crate::plan::PhasePlan;
 use crate::views;
-use crate::codes;
 
 /// Warnings of a plan's text that `waive` may name.
 pub(crate) const WAIVABLE: [&str; 1] = [codes::UNVERIFIED];
