@@ -54,8 +54,8 @@ pub(crate) enum Command {
     Resume(commands::resume::Args),
     Status(commands::status::Args),
     Log(commands::log::Args),
+    Verify(commands::verify::Args),
     Approve(commands::approve::Args),
-    /// Change what a run may take, while it goes on
     Limits(commands::limits::LimitsArgs),
     Cleanup(commands::cleanup::Args),
     Abort(commands::abort::Args),

@@ -16,3 +16,4 @@ pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod status;
 pub(crate) mod validate;
+pub(crate) mod verify;

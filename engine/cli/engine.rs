@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgkedge_compile::Compiled;
-use pgkedge_compile::dry_run::DryRun;
-use pgkedge_model::{Clock as _, CloseStatus, Facts, Failure, FenceError, PhaseName, RunHeader};
-use pgkedge_plan::Plan;
+use pgkedge_compile::dry_run;
+use pgkedge_model::{Clock as _, CloseStatus, Failure, FenceError, PhaseName, RunHeader};
+use pgkedge_postgres::ledger::Ledger;
 use pgkedge_runtime::{Journal, JournalReader, RunError, RunOptions, RunReport, StopSignal};
 use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
 
@@ -18,20 +17,17 @@ use crate::report::Report;
 use crate::signals::Signals;
 use crate::{numbers, plans, sinks};
 
-/// The dry-run of a compiled plan, with the texts that only `postgres` knows.
-pub(crate) fn dry_run<'a>(
-    plan: &'a Plan,
-    facts: &'a Facts,
-    compiled: &'a Compiled,
-    brief: bool,
-) -> DryRun<'a> {
-    DryRun {
-        plan_name: &plan.name,
-        pipeline: &plan.pipeline,
-        facts,
-        graph: &compiled.graph,
-        guard: pgkedge_steps::shown_guard(),
-        session: pgkedge_steps::shown_session(),
+/// What only `postgres` knows of a dry-run: the settings of sessions and the guard of transactions.
+pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
+    let ledger = Ledger::placeholder();
+    let step = "‹step›";
+    let effect = ledger.effect_sql(step, 0, 1, &[("‹member›", None)]);
+    dry_run::Options {
+        session: pgkedge_postgres::shown_pins(),
+        guard: dry_run::Guard {
+            open: vec!["begin".to_owned(), ledger.open_sql()],
+            close: vec![effect, "commit".to_owned()],
+        },
         brief,
     }
 }

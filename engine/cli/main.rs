@@ -3,6 +3,7 @@
 mod args;
 mod clock;
 mod commands;
+mod compare;
 mod engine;
 mod exit;
 mod numbers;
@@ -55,6 +56,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Stop> {
         Command::Run(args) => commands::run::run(&args, global).await,
         Command::Resume(args) => commands::resume::run(&args, global).await,
         Command::Status(args) => commands::status::run(&args, global).await,
+        Command::Verify(args) => commands::verify::run(&args, global).await,
         Command::Log(args) => commands::log::run(&args, global).await,
         Command::Approve(args) => commands::approve::run(&args, global),
         Command::Limits(args) => commands::limits::run(&args, global),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use pgkedge_runtime::UndoScope;
-use pgkedge_steps::scan::{self, LiveSessions};
+use pgkedge_steps::LiveSessions;
 use serde_json::json;
 
 use crate::args::{Global, StateArgs};
@@ -51,11 +51,13 @@ async fn scan_databases(path: &PathBuf, args: &Args, global: &Global) -> Result<
     let mut shown = Vec::new();
     let mut left = 0;
     for endpoint in endpoints.values() {
-        for leftover in scan::scan(endpoint).await? {
+        for leftover in pgkedge_steps::scan(endpoint).await? {
             let mut line = leftover.to_string();
             if args.dry_run {
                 left += 1;
-            } else if let Err(failure) = scan::remove(endpoint, &leftover, args.live()).await {
+            } else if let Err(failure) =
+                pgkedge_steps::remove(endpoint, &leftover, args.live()).await
+            {
                 left += 1;
                 line = format!("{line}: {}", crate::exit::Shown(&failure));
             } else {

@@ -13,9 +13,10 @@ use tokio::process::{Child, Command};
 
 use super::sandbox::{fill, sandbox_stop, started};
 use crate::args::Global;
+use crate::compare::{self, What};
 use crate::engine::{self, journal_stop};
 use crate::exit::{Exit, Stop, failed};
-use crate::output::{self, Format};
+use crate::output;
 use crate::report::Report;
 use crate::{numbers, plans};
 
@@ -143,15 +144,16 @@ async fn figures(
     let header = reader.header().map_err(|error| journal_stop(state, &error))?;
     let report: Report = engine::read_report(state, &header)?;
     let endpoints = plans::endpoints(&header.databases, &sandbox.plan());
-    let compared = pgkedge_steps::compare::now(&endpoints, &header.settings).await?;
-    for difference in &compared.differences {
+    let facts = plans::introspected(&endpoints).await?;
+    let compared = compare::now(&endpoints, &facts, What::default()).await?;
+    for difference in &compared.found.differences {
         output::say(&format!("difference: {difference}"));
     }
     let leftovers = leftovers(&endpoints).await?;
     let figures = Figures {
         tables: compared.tables,
         rows: compared.rows,
-        differences: compared.differences.len(),
+        differences: compared.found.differences.len(),
         leftovers: leftovers.len(),
         resumed,
     };
@@ -178,7 +180,7 @@ async fn figures(
 async fn leftovers(endpoints: &BTreeMap<Server, Endpoint>) -> Result<Vec<String>, Stop> {
     let mut found = Vec::new();
     for endpoint in endpoints.values() {
-        let leftovers = pgkedge_steps::scan::scan(endpoint).await?;
+        let leftovers = pgkedge_steps::scan(endpoint).await?;
         found.extend(leftovers.iter().map(ToString::to_string));
     }
     Ok(found)

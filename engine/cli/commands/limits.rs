@@ -7,7 +7,6 @@ use crate::engine::journal_stop;
 use crate::exit::{Exit, Stop};
 use crate::{output, runs};
 
-/// Change what a run may take, while it goes on
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct Args {
@@ -22,6 +21,7 @@ pub(crate) struct Args {
     target_connections: Option<u16>,
 }
 
+/// Change what a run may take, while it goes on
 #[derive(Debug, clap::Args)]
 pub(crate) struct LimitsArgs {
     #[command(flatten)]

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use pgkedge_compile::dry_run::{self, Subject};
 use pgkedge_model::{Facts, Server};
 
 use crate::args::Global;
@@ -42,10 +43,12 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let compiled = plans::compiled(&plan, &facts)?;
     let warnings: Vec<_> = plan.warnings.iter().chain(&compiled.warnings).cloned().collect();
     plans::show_warnings(&plan, &warnings, global);
-    let shown = engine::dry_run(&plan, &facts, &compiled, args.brief);
+    let subject = Subject::of(&plan, &compiled, &facts);
+    let options = engine::dry_run_options(args.brief);
     let text = match args.format.unwrap_or(global.output) {
-        Format::Text => shown.text(),
-        Format::Json => shown.json().to_string(),
+        Format::Text => dry_run::text(subject, &options)
+            .map_err(|error| failed("cannot show the dry-run", &error))?,
+        Format::Json => dry_run::json(subject, &options).to_string(),
     };
     match &args.out {
         None => output::print(&text),
