@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use pgkedge_model::{DatabaseRef, SecretRef, Server};
 use pgkedge_sandbox::dvd_rental::{self, Size};
 use pgkedge_sandbox::{Options, Sandbox, SandboxError};
 use serde_json::json;
@@ -44,7 +45,10 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
 async fn up(folder: Option<&Path>, size: Size, global: &Global) -> Result<Exit, Stop> {
     let options = Options { folder: folder.map(Path::to_owned), ..Options::default() };
     let sandbox = started(&options)?;
-    fill(&sandbox, size).await?;
+    if let Err(stop) = fill(&sandbox, size).await {
+        Sandbox::down(&sandbox.folder).map_err(|error| sandbox_stop(&error))?;
+        return Err(stop);
+    }
     let plan = sandbox.plan();
     match global.output {
         Format::Json => output::print_json(&json!({
@@ -90,9 +94,10 @@ pub(crate) fn started(options: &Options) -> Result<Sandbox, Stop> {
 
 /// Loads the DVD-rental database into the source.
 pub(crate) async fn fill(sandbox: &Sandbox, size: Size) -> Result<(), Stop> {
-    let plan = plans::read(&sandbox.plan())?;
-    let endpoints = plans::endpoints(&plan.databases, &sandbox.plan());
-    let source = endpoints[&pgkedge_model::Server::Source].sql("pgkedge:sandbox").await?;
+    let url = SecretRef::File(sandbox.source.url.clone());
+    let source = DatabaseRef { url, tls: None };
+    let endpoints = plans::endpoints(&[(Server::Source, source)].into(), &sandbox.plan());
+    let source = endpoints[&Server::Source].sql("pgkedge:sandbox").await?;
     for statement in dvd_rental::statements(size) {
         source.execute(&statement).await?;
     }
