@@ -76,6 +76,18 @@ async fn names_that_are_no_utf_8_stop_before_anything_is_done() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_no_utf_8_stop_before_anything_is_done() {
+    let Some(cluster) = Cluster::start() else { return };
+    create_database(&cluster, "bytes", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
+    let client = connect(&cluster, "bytes", "-c client_encoding=SQL_ASCII").await;
+    let create = "do $$ begin execute pg_catalog.format(
+        'create function f() returns text language sql as %L', E'select ''caf\\xe9''::text'); end $$";
+    run(&client, create).await;
+    let failure = introspect(&endpoint(&cluster, "bytes"), "pgkedge:read").await.unwrap_err();
+    assert!(failure.help.clone().unwrap_or_default().contains("UTF-8"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_role_that_may_not_read_is_told_what_to_grant() {
     let Some(cluster) = Cluster::start() else { return };
     create_database(&cluster, "locked", "").await;
