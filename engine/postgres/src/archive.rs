@@ -57,11 +57,11 @@ pub(crate) async fn read(request: &Request<'_>) -> Result<Archive, Failure> {
         })?;
     let file = folder.path().join("archive");
     dump(&programs, request, &file).await?;
-    let (before, after) = tokio::try_join!(
+    let (mut entries, post_data) = tokio::try_join!(
         section(&programs, &file, Section::PreData, request.roles),
         section(&programs, &file, Section::PostData, request.roles),
     )?;
-    let mut entries = [before, after].concat();
+    entries.extend(post_data);
     keep_known_dependencies(&mut entries);
     Ok(Archive { pg_dump: programs.version, entries })
 }
