@@ -156,9 +156,7 @@ pub(crate) struct PipelinePhase {
 /// A name: letters, digits, `_` and `-`, beginning with a letter.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub(crate) struct Name(
-    #[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9_-]*$"))] pub(crate) String,
-);
+pub(crate) struct Name(#[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9_-]*$"))] pub(crate) String);
 
 /// A pattern: `schema.table`, where `*` is any text and `?` any one character; `*` alone is every table.
 /// Letters match as the catalog holds them; odd names stand in double quotes, as in SQL: `"Odd.Schema".x`.

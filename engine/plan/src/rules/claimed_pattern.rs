@@ -21,7 +21,8 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
             }
         }
         // A group by properties leaves the tables of its patterns that have them not.
-        let whole = !matches!(text.json.pointer(&pointer::child(&group, "tables")), Some(Value::Object(_)));
+        let whole =
+            !matches!(text.json.pointer(&pointer::child(&group, "tables")), Some(Value::Object(_)));
         if whole {
             claimed.extend(patterns.into_iter().map(|pattern| (name.to_owned(), pattern)));
         }
@@ -31,7 +32,8 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
 
 fn finding(group: &str, pattern: &Pattern, owner: &str, earlier: &Pattern) -> Finding {
     let at = |pattern: &Pattern| pattern.pointer.clone().unwrap_or_default();
-    let message = format!("group `{group}` can get no table by `{pattern}`: group `{owner}` has them all");
+    let message =
+        format!("group `{group}` can get no table by `{pattern}`: group `{owner}` has them all");
     Finding::error(codes::CLAIMED_PATTERN, message)
         .at_value(at(pattern), "nothing is left for this")
         .at_value(at(earlier), format!("`{owner}` claims them here"))

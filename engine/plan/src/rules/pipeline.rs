@@ -4,8 +4,8 @@ use pgkedge_model::Finding;
 use serde_json::Value;
 
 use super::Text;
-use crate::nearest::suggestion;
 use crate::codes;
+use crate::nearest::suggestion;
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let name = text.json.get("pipeline").and_then(Value::as_str);

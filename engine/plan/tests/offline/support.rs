@@ -1,8 +1,8 @@
 //! Step kinds as `plan` sees them, and the ways to run it. The real ones are checked against the
 //! pipelines by the tests of the whole workspace.
 
-#![allow(dead_code, reason = "every test file uses a part")]
-#![expect(unreachable_pub, reason = "a module of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(dead_code, reason = "parameters of kinds are types for their schemas")]
 
 use std::path::PathBuf;
 
@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
+struct Nothing;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +98,7 @@ const fn kind(kind: &'static str, params: fn() -> Value, each: &'static [Each]) 
     }
 }
 
-pub const KINDS: &[KindSpec] = &[
+pub(crate) const KINDS: &[KindSpec] = &[
     kind("analyze", params::<Nothing>, &[Each::Table]),
     kind("approval", params::<Approval>, &[]),
     kind("command", params::<Command>, &[]),
@@ -125,7 +124,7 @@ pub const KINDS: &[KindSpec] = &[
 ];
 
 /// The shipped pipelines, and those beside the fixtures.
-pub struct Folders;
+pub(crate) struct Folders;
 
 impl Pipelines for Folders {
     fn load(&self, name: &str) -> Option<String> {
@@ -142,16 +141,16 @@ impl Pipelines for Folders {
     }
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-pub fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     root().join("tests/offline/plan")
 }
 
 /// Files of a folder by name, sorted.
-pub fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -165,19 +164,19 @@ pub fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-pub fn checked(bytes: impl AsRef<[u8]>) -> Result<Plan, Rejection> {
+pub(crate) fn checked(bytes: impl AsRef<[u8]>) -> Result<Plan, Rejection> {
     check(PlanSource { path: "plan.yaml", bytes: bytes.as_ref() }, &Folders, KINDS)
 }
 
 /// The smallest plan, with more behind it.
-pub fn plan_with(more: &str) -> String {
+pub(crate) fn plan_with(more: &str) -> String {
     format!(
         "version: 1\nname: move-shop\npipeline: full-load\ndatabases:\n  \
          source: {{ url: {{ env: SOURCE_URL }} }}\n  target: {{ url: {{ env: TARGET_URL }} }}\n{more}"
     )
 }
 
-pub fn rendered(diagnostic: &dyn miette::Diagnostic) -> String {
+pub(crate) fn rendered(diagnostic: &dyn miette::Diagnostic) -> String {
     let mut text = String::new();
     miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
         .with_width(100)
