@@ -1,6 +1,6 @@
 //! A step kind as `plan` and `compile` see it: plain data and function pointers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     Catalog, Constraint, Entry, Facts, Finding, Index, Part, PhaseName, QualifiedName, Script,
-    Selection, Settings, Table, Touch,
+    Selection, Server, Settings, Table, Touch,
 };
 
 /// One step kind.
@@ -28,6 +28,8 @@ pub struct KindSpec {
     pub service: bool,
     /// Counts against `load.workers` while it runs.
     pub worker: bool,
+    /// Servers that it talks to while it runs, beside those that its statements go to.
+    pub servers: &'static [Server],
     /// Turns a declared step and one item into drafts. Called once per item, in order.
     pub expand: fn(&Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>>,
 }
@@ -84,6 +86,8 @@ pub struct Expansion<'a> {
     pub item: Item<'a>,
     pub settings: &'a Settings,
     pub selection: &'a Selection,
+    /// Numbers of the archive entries that belong to, or hang on, tables that the plan leaves out.
+    pub excluded_entries: &'a BTreeSet<u32>,
     pub facts: &'a Facts,
     pub source: &'a CatalogIndex<'a>,
 }

@@ -94,6 +94,7 @@ const fn kind(kind: &'static str, params: fn() -> Value, each: &'static [Each]) 
         leaves: Leaves::Nothing,
         service: false,
         worker: true,
+        servers: &[],
         expand,
     }
 }

@@ -1,0 +1,3 @@
+//! The templates, as `build.rs` found them.
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
