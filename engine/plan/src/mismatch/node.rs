@@ -61,7 +61,7 @@ impl<'a> SchemaNode<'a> {
     pub(super) fn example(&self) -> Option<String> {
         let examples = |node: &'a Value| node.get("examples")?.get(0);
         let example = self.outer.and_then(examples).or_else(|| examples(self.node))?;
-        Some(example.as_str().map_or_else(|| example.to_string(), str::to_owned))
+        Some(flow(example))
     }
 }
 
@@ -83,4 +83,20 @@ fn follow<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
         };
     }
     Some(node)
+}
+
+/// A value as YAML on one line. Examples are plain words, which need no quotes.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
+        }
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }

@@ -24,7 +24,7 @@ fn finding(step: &StepView<'_>, spec: &KindSpec) -> Option<Finding> {
                 .at_value(step.at("kind"), "needs `each`")
                 .help(match possible.as_slice() {
                     [_] => format!("add `each: {first}`"),
-                    _ => format!("add `each: {first}`, or another of: {}", possible.join(", ")),
+                    _ => format!("add `each: {first}`; possible: {}", possible.join(", ")),
                 }),
         );
     }

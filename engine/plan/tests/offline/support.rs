@@ -46,23 +46,29 @@ struct ReleaseSnapshot {
 #[serde(deny_unknown_fields)]
 struct Sql {
     /// The server that the statements are for.
+    #[serde(default = "target")]
     on: Server,
-    #[serde(default)]
-    statements: Vec<String>,
-    #[serde(default)]
-    run: Option<String>,
+    /// Statements, with semicolons between them.
+    #[schemars(extend("examples" = ["select 1"]))]
+    run: String,
     /// Whether the statements may be sent again after a crash.
-    #[schemars(extend("examples" = [true]))]
+    #[serde(default)]
     idempotent: bool,
     #[serde(default)]
     probe: Option<String>,
+}
+
+fn target() -> Server {
+    Server::Target
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Command {
     /// The program and its arguments.
+    #[schemars(length(min = 1))]
     run: Vec<String>,
+    #[serde(default)]
     idempotent: bool,
     #[serde(default)]
     probe: Option<Vec<String>>,
@@ -100,7 +106,7 @@ const fn kind(kind: &'static str, params: fn() -> Value, each: &'static [Each]) 
 }
 
 pub(crate) const KINDS: &[KindSpec] = &[
-    kind("analyze", params::<Nothing>, &[Each::Table]),
+    kind("analyze", params::<Nothing>, &[Each::Table, Each::MaterializedView]),
     kind("approval", params::<Approval>, &[]),
     kind("command", params::<Command>, &[]),
     kind("compare_catalogs", params::<Nothing>, &[]),
@@ -121,7 +127,7 @@ pub(crate) const KINDS: &[KindSpec] = &[
     kind("set_sequence", params::<Nothing>, &[Each::Sequence]),
     kind("sql", params::<Sql>, &[]),
     kind("validate_foreign_key", params::<Nothing>, &[Each::ForeignKey]),
-    kind("verify", params::<Nothing>, &[Each::Table]),
+    kind("verify", params::<Nothing>, &[Each::Table, Each::MaterializedView]),
 ];
 
 /// The shipped pipelines, and those beside the fixtures.
