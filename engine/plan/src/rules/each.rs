@@ -18,11 +18,14 @@ fn finding(step: &StepView<'_>, spec: &KindSpec) -> Option<Finding> {
     let name = step.name().unwrap_or(kind);
     if !step.has("each") {
         let first = possible.first().filter(|_| !step.removes())?;
-        let message = format!("step `{name}` says not what `{kind}` is repeated for");
+        let message = format!("step `{name}` does not say what `{kind}` is repeated for");
         return Some(
             Finding::error(codes::EACH_MISSING, message)
                 .at_value(step.at("kind"), "needs `each`")
-                .help(format!("add `each: {first}`; possible: {}", possible.join(", "))),
+                .help(match possible.as_slice() {
+                    [_] => format!("add `each: {first}`"),
+                    _ => format!("add `each: {first}`; possible: {}", possible.join(", ")),
+                }),
         );
     }
     if step.each().is_some_and(|each| spec.each.contains(&each)) {

@@ -46,7 +46,7 @@ fn finding(at: &str) -> Finding {
                  environment or from a password file"
             .to_owned(),
     };
-    Finding::error(codes::LITERAL_PASSWORD, "a password is written out in the plan")
+    Finding::error(codes::LITERAL_PASSWORD, "a password is written out")
         .at_value(at, "holds a password (masked here)")
         .help(help)
 }

@@ -17,6 +17,6 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     vec![
         Finding::error(codes::UNKNOWN_PIPELINE, format!("there is no pipeline `{name}`"))
             .at_value("/pipeline", "neither a shipped pipeline nor a file")
-            .help(format!("{help}\na file is found by its path, from where pgkedge runs")),
+            .help(format!("{help}\na pipeline of your own is named by its path, from the folder of the plan, and ends with .yaml")),
     ]
 }

@@ -13,13 +13,22 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     ["source", "target"]
         .into_iter()
         .filter_map(|database| {
-            let at = format!("/databases/{database}/url");
-            let url = text.json.pointer(&at)?;
+            let of = format!("/databases/{database}");
+            let at = format!("{of}/url");
+            let fields = text.json.pointer(&of)?.as_object()?;
+            let Some(url) = fields.get("url") else { return Some(missing(database, of)) };
             // The rule about passwords has more to say.
             let told = !passwords::find(&url.to_string()).is_empty();
             if told { None } else { finding(database, &at, url) }
         })
         .collect()
+}
+
+fn missing(database: &str, at: String) -> Finding {
+    let variable = format!("{}_URL", database.to_uppercase());
+    Finding::error(codes::MISSING_FIELD, format!("the {database} needs a url"))
+        .at_value(at, "`url` is missing here")
+        .help(format!("add `url: {{ env: {variable} }}`\n{WAYS}"))
 }
 
 fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
@@ -30,8 +39,10 @@ fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
     };
     let instead = format!("write `url: {{ env: {variable} }}`");
     let Value::Object(reference) = url else {
-        let message = format!("the url of the {database} is written out");
-        let help = format!("keep it outside of the plan: {instead}");
+        let empty = url.is_null() || url == "";
+        let what = if empty { "empty" } else { "written out" };
+        let help = if empty { instead } else { format!("keep it outside of the plan: {instead}") };
+        let message = format!("the url of the {database} is {what}");
         return wrong(message, "not a reference", at.to_owned(), help);
     };
     let mut fields = reference.iter();
