@@ -303,7 +303,7 @@ const fn kind(kind: &'static str, service: bool, worker: bool) -> KindSpec {
         kind,
         about: "Does what its parameters say.",
         params: || json!({}),
-        each: &[],
+        each: &[Each::Table, Each::Part],
         version: 1,
         leaves: Leaves::Result,
         service,
