@@ -87,3 +87,67 @@ pub(crate) fn compile_request(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_plan::{Pipelines, PlanSource};
+
+    use super::*;
+    use crate::testing::{KINDS, World};
+
+    const PIPELINE: &str = "
+version: 1
+pipeline: short
+phases:
+  - name: load
+    steps:
+      - { name: copy, kind: small, each: part }
+";
+
+    const PLAN: &str = "
+version: 1
+name: shop
+pipeline: short
+databases:
+  source: { url: { env: SOURCE_URL } }
+  target: { url: { env: TARGET_URL } }
+tables:
+  include: [\"public.*\"]
+  exclude: [public.tpm]
+";
+
+    struct Short;
+
+    impl Pipelines for Short {
+        fn load(&self, name: &str) -> Option<String> {
+            (name == "short").then(|| PIPELINE.to_owned())
+        }
+
+        fn names(&self) -> Vec<String> {
+            vec!["short".to_owned()]
+        }
+    }
+
+    fn plan(text: &str) -> Plan {
+        let source = PlanSource { path: "shop.yaml", bytes: text.as_bytes() };
+        pgkedge_plan::check(source, &Short, KINDS)
+            .unwrap_or_else(|rejection| panic!("{rejection:?}"))
+    }
+
+    #[test]
+    fn a_checked_plan_becomes_a_graph() {
+        let world = World::new().table(1, "public.a").table(2, "public.tpm").table(3, "other.b");
+        let compiled = compile(&plan(PLAN), &world.0, KINDS).unwrap();
+        let ids: Vec<&str> = compiled.graph.steps().map(|step| step.id.0.as_str()).collect();
+        assert_eq!(ids, ["load/copy/public.a"]);
+    }
+
+    #[test]
+    fn a_finding_points_at_the_line_of_the_plan() {
+        let (plan, world) = (plan(PLAN), World::new().table(1, "public.tmp"));
+        let findings = compile(&plan, &world.0, KINDS).unwrap_err();
+        let errors: Vec<Finding> = findings.into_iter().filter(Finding::is_error).collect();
+        let located = pgkedge_plan::located(&plan.map, &errors);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&located).unwrap());
+    }
+}

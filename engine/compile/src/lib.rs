@@ -4,6 +4,7 @@
 //! by itself; the kinds are handed in.
 
 mod compile;
+mod drawing;
 pub mod dry_run;
 mod edit;
 mod nearest;
@@ -13,4 +14,5 @@ mod rules;
 mod testing;
 
 pub use compile::{Compiled, compile};
+pub use drawing::{dot, mermaid};
 pub use edit::edit;

@@ -27,4 +27,6 @@ pub(crate) use select::{Chosen, select};
 pub(crate) use split::{Parts, holds_rows, reads_ranges, split};
 
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use pgkedge_model::{CatalogIndex, Facts, Finding, QualifiedName, Settings};
 
 pub(crate) use archive::needs_what_is_left_out;
-pub(crate) use groups::{tables_in_no_group, tables_in_two_groups};
+pub(crate) use groups::{groups_without_tables, tables_in_no_group, tables_in_two_groups};
 pub(crate) use partitions::partitions_without_parent;
 pub(crate) use patterns::unmatched_patterns;
 pub(crate) use steps::{

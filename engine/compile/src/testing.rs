@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use pgkedge_model::{
     Catalog, Constraint, ConstraintKind, DatabaseFacts, DeclaredStep, Draft, Each, Entry,
-    Expansion, Facts, Finding, Fold, Ident, Index, Item, KindSpec, Leaves, Object, PartitionFacts,
-    PhaseName, Piece, QualifiedName, QuotedAs, Script, Section, Server, ServerFacts, ServerVersion,
-    SessionRole, Statement, Table, TableKind, Touch, TouchMode, Undo,
+    Expansion, Facts, Finding, Fold, Ident, Index, Item, KindSpec, LargeObjectFacts, Leaves,
+    Object, PartitionFacts, PhaseName, Piece, QualifiedName, QuotedAs, Script, Section, Server,
+    ServerFacts, ServerVersion, SessionRole, Settings, Statement, Table, TableKind, Touch,
+    TouchMode, Undo,
 };
 use pgkedge_plan::{GroupPlan, Pattern, PhasePlan, Selector, TablePatterns};
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ fn catalog() -> Catalog {
         indexes: Vec::new(),
         constraints: Vec::new(),
         sequences: Vec::new(),
-        large_objects: Default::default(),
+        large_objects: LargeObjectFacts::default(),
         entries: Vec::new(),
     }
 }
@@ -197,7 +198,7 @@ impl World {
 pub(crate) struct Sketch {
     pub(crate) tables: TablePatterns,
     pub(crate) groups: Vec<GroupPlan>,
-    pub(crate) settings: pgkedge_model::Settings,
+    pub(crate) settings: Settings,
     pub(crate) phases: Vec<PhasePlan>,
 }
 
@@ -206,7 +207,7 @@ impl Sketch {
         let mut sketch = Self {
             tables: TablePatterns { include: vec![Pattern::everything()], exclude: Vec::new() },
             groups: Vec::new(),
-            settings: Default::default(),
+            settings: Settings::default(),
             phases: Vec::new(),
         };
         sketch.groups = vec![group(None, "all", &["*"])];
@@ -271,15 +272,15 @@ impl Sketch {
 }
 
 pub(crate) fn shown<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for finding in findings {
-        text += &format!("{}: {}\n", finding.code, finding.message);
+        lines.push(format!("{}: {}", finding.code, finding.message));
         for place in &finding.places {
-            text += &format!("  at {}\n", serde_json::to_string(place).unwrap());
+            lines.push(format!("  at {}", serde_json::to_string(place).unwrap()));
         }
-        text += &finding.help.iter().map(|help| format!("  help: {help}\n")).collect::<String>();
+        lines.extend(finding.help.iter().map(|help| format!("  help: {help}")));
     }
-    text
+    lines.join("\n")
 }
 
 fn group(at: Option<usize>, name: &str, texts: &[&str]) -> GroupPlan {
@@ -302,7 +303,7 @@ const fn kind(kind: &'static str, service: bool, worker: bool) -> KindSpec {
         kind,
         about: "Does what its parameters say.",
         params: || json!({}),
-        each: &[],
+        each: &[Each::Table, Each::Part],
         version: 1,
         leaves: Leaves::Result,
         service,
@@ -322,11 +323,13 @@ pub(crate) static KINDS: &[KindSpec] = &[
 ];
 
 /// `reads`, `writes` and `adds` list objects, `{}` standing for the item; `entry` reads what the item's
-/// entry depends on and writes the entry. `sql`, `before` and `after` are statements, `output` an
+/// entry depends on and writes the entry. `of` holds the same for single items. `sql`, `before` and `after` are statements, `output` an
 /// object, `stops` a service.
+#[expect(clippy::unnecessary_wraps, reason = "the signature is that of every kind")]
 fn expand_as_told(expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-    let params = &expansion.declared.params;
     let (key, cost) = item(&expansion.item);
+    let params = &expansion.declared.params;
+    let params = params.get("of").and_then(|of| of.get(&key)).unwrap_or(params);
     let text = |field: &str| params.get(field).and_then(Value::as_str);
     let mut draft = Draft {
         key: text("key").map_or_else(|| key.clone(), str::to_owned),
@@ -334,7 +337,7 @@ fn expand_as_told(expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>>
         touches: Vec::new(),
         script: Script::default(),
         cost,
-        fold: match expansion.declared.kind.as_str() {
+        fold: match text("fold").unwrap_or(&expansion.declared.kind) {
             "chain" => Fold::Chain,
             "small" if cost < 1 << 30 => Fold::Small,
             _ => Fold::Alone,

@@ -1,4 +1,4 @@
-use pgkedge_model::{Each, Failure, RunId};
+use pgkedge_model::{Each, Failure, RunId, Settings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -45,7 +45,7 @@ fn outcome(after: &Sketch, world_after: &World) -> String {
         plan_name: "shop".into(),
         plan_path: "shop.yaml".into(),
         databases: BTreeMap::new(),
-        settings: Default::default(),
+        settings: Settings::default(),
         facts: world().0,
         graph: old,
     };

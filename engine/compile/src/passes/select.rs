@@ -89,6 +89,7 @@ fn assign(
     }
     rules::tables_in_two_groups(plans, &claimed_twice, findings);
     rules::tables_in_no_group(plans, &homeless, findings);
+    rules::groups_without_tables(plans, &tables, findings);
     plans
         .iter()
         .zip(tables)

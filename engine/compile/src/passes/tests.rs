@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use pgkedge_model::{
     Barrier, ByteSize, Each, GraphNode, OutputOf, PhaseEdge, PhaseName, Piece, StepGraph, StepId,
+    StepNode,
 };
 use serde_json::json;
 
@@ -14,21 +16,17 @@ fn graph(sketch: &Sketch, world: &World) -> StepGraph {
 
 /// Each step with its members and with what it waits for, barriers left out.
 fn drawn(graph: &StepGraph) -> String {
-    let mut text = String::new();
-    for step in graph.steps() {
+    let line = |step: &Arc<StepNode>| {
         let members: Vec<&str> = step.members.iter().map(|member| member.key.as_str()).collect();
         let needs = graph.needs(&step.id).filter(|id| graph.step(id).is_some());
         let needs: Vec<&str> = needs.map(|id| id.0.as_str()).collect();
-        text += &step.id.0;
-        if members.len() > 1 {
-            text += &format!(" [{}]", members.join(" "));
-        }
-        if !needs.is_empty() {
-            text += &format!(" <- {}", needs.join(", "));
-        }
-        text += "\n";
-    }
-    text
+        let members =
+            if members.len() > 1 { format!(" [{}]", members.join(" ")) } else { String::new() };
+        let needs =
+            if needs.is_empty() { String::new() } else { format!(" <- {}", needs.join(", ")) };
+        format!("{}{members}{needs}", step.id)
+    };
+    graph.steps().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -330,4 +328,16 @@ fn a_cycle_is_named_whole() {
     let finding = super::seal::prove(phases.to_vec(), loose).unwrap_err();
     insta::assert_snapshot!(finding.message, @"steps wait for one another: a/:opened → b/:opened → c/:opened → a/:opened");
     assert!(seal(Vec::new(), Loose::default()).is_ok());
+}
+
+#[test]
+fn two_steps_of_one_id_are_refused() {
+    let phase = PhaseName("a".into());
+    let barrier = GraphNode::Barrier(Barrier { phase, edge: PhaseEdge::Opened });
+    let loose = Loose { nodes: vec![barrier.clone(), barrier], needs: BTreeMap::new() };
+    let finding = super::seal::prove(Vec::new(), loose).unwrap_err();
+    assert_eq!(
+        (finding.code.as_str(), finding.message.as_str()),
+        ("compile::graph", "two steps are named `a/:opened`")
+    );
 }

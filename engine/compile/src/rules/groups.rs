@@ -51,6 +51,23 @@ pub(crate) fn tables_in_no_group(
     });
 }
 
+/// A group that takes the rest may find nothing left; one that describes its tables was meant to have some.
+pub(crate) fn groups_without_tables(
+    plans: &[GroupPlan],
+    tables: &[Vec<QualifiedName>],
+    findings: &mut Vec<Finding>,
+) {
+    for (plan, tables) in plans.iter().zip(tables) {
+        if !tables.is_empty() || plan.tables.having.is_empty() {
+            continue;
+        }
+        let message = format!("no table has all the properties of group `{}`", plan.name);
+        let finding = Finding::warning("compile::group_without_tables", message)
+            .help("take the group out, or ask for less; a group above may have claimed its tables");
+        findings.push(at_plan(finding, plan.tables.having_pointer.as_ref(), "no table has these"));
+    }
+}
+
 fn listed_all(tables: &[&QualifiedName]) -> String {
     listed(tables.iter().copied())
 }

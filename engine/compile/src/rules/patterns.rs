@@ -36,9 +36,10 @@ pub(crate) fn unmatched_patterns(
             if moves || pattern.is_everything() {
                 continue;
             }
-            findings.push(match matches_table(pattern) {
-                true => matches_only_what_stays(pattern, group),
-                false => matches_nothing(pattern, &tables),
+            findings.push(if matches_table(pattern) {
+                matches_only_what_stays(pattern, group)
+            } else {
+                matches_nothing(pattern, &tables)
             });
         }
     }

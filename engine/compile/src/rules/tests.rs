@@ -1,4 +1,5 @@
-use pgkedge_model::{Each, Finding, ServerVersion};
+use pgkedge_model::{Each, Finding, ServerVersion, Severity};
+use pgkedge_plan::Property;
 use serde_json::json;
 
 use crate::testing::{Sketch, World, shown};
@@ -100,4 +101,29 @@ fn what_is_good_to_know_is_a_note() {
     let warnings = Sketch::new().compile(&world).unwrap().warnings;
     assert!(!warnings.iter().any(Finding::is_error));
     insta::assert_snapshot!(shown(warnings.iter()));
+}
+
+#[test]
+fn a_group_whose_properties_no_table_has_is_a_warning() {
+    let mut sketch = Sketch::new().groups(&[("unlogged", &["*"]), ("rest", &["*"])]);
+    sketch.groups[0].tables.having = vec![Property::Unlogged];
+    sketch.groups[0].tables.having_pointer = Some("/groups/0/tables/having".into());
+    let warnings = sketch.compile(&shop()).unwrap().warnings;
+    insta::assert_snapshot!(shown(
+        warnings.iter().filter(|warning| warning.severity == Severity::Warning)
+    ));
+}
+
+#[test]
+fn groups_by_property_take_what_no_group_names() {
+    let world = shop().index(10, "public.unique", 1, true).index(11, "billing.unique", 3, true);
+    let mut sketch = Sketch::new().groups(&[
+        ("uniques", &["*"]),
+        ("named", &["public.orders"]),
+        ("rest", &["*"]),
+    ]);
+    sketch.groups[0].tables.having = vec![Property::OtherUniqueIndex];
+    let groups = sketch.compile(&world).unwrap().selection.groups;
+    let tables: Vec<String> = groups.iter().map(|group| format!("{:?}", group.tables)).collect();
+    insta::assert_snapshot!(tables.join("\n"));
 }
