@@ -1,5 +1,7 @@
 //! The list of step kinds: the only one.
 
+mod approval;
+mod command;
 mod copy_database_settings;
 mod copy_globals;
 mod copy_schema;
@@ -8,6 +10,7 @@ mod create_foreign_key;
 mod create_index;
 mod create_ledger;
 mod drop_ledger;
+mod sql;
 mod validate_foreign_key;
 
 use std::sync::LazyLock;
@@ -25,6 +28,9 @@ static KINDS: &[Kind] = &[
     kind::<create_foreign_key::CreateForeignKey>(),
     kind::<validate_foreign_key::ValidateForeignKey>(),
     kind::<copy_database_settings::CopyDatabaseSettings>(),
+    kind::<sql::Sql>(),
+    kind::<command::Command>(),
+    kind::<approval::Approval>(),
     kind::<drop_ledger::DropLedger>(),
 ];
 

@@ -18,6 +18,7 @@ mod setting;
 mod step;
 #[cfg(test)]
 mod testing;
+mod uncertain;
 
 pub use context::SharedEpoch;
 pub use fence::ServerFence;
