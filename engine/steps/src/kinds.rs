@@ -10,6 +10,7 @@ mod create_foreign_key;
 mod create_index;
 mod create_ledger;
 mod drop_ledger;
+pub(crate) mod preflight;
 mod sql;
 mod validate_foreign_key;
 
@@ -20,6 +21,7 @@ use pgkedge_model::KindSpec;
 use crate::step::{Kind, kind};
 
 static KINDS: &[Kind] = &[
+    kind::<preflight::Preflight>(),
     kind::<create_ledger::CreateLedger>(),
     kind::<copy_globals::CopyGlobals>(),
     kind::<copy_schema::CopySchema>(),
