@@ -1,6 +1,8 @@
 //! The list of step kinds: the only one.
 
 mod analyze;
+mod approval;
+mod command;
 mod compare_catalogs;
 mod copy_database_settings;
 mod copy_globals;
@@ -13,9 +15,11 @@ mod create_index;
 mod create_ledger;
 mod drop_ledger;
 mod hold_snapshot;
+pub(crate) mod preflight;
 mod refresh_materialized_view;
 mod release_snapshot;
 mod set_sequence;
+mod sql;
 mod validate_foreign_key;
 mod verify;
 
@@ -26,6 +30,7 @@ use pgkedge_model::KindSpec;
 use crate::step::{Kind, kind};
 
 static KINDS: &[Kind] = &[
+    kind::<preflight::Preflight>(),
     kind::<create_ledger::CreateLedger>(),
     kind::<copy_globals::CopyGlobals>(),
     kind::<copy_schema::CopySchema>(),
@@ -34,6 +39,9 @@ static KINDS: &[Kind] = &[
     kind::<create_foreign_key::CreateForeignKey>(),
     kind::<validate_foreign_key::ValidateForeignKey>(),
     kind::<copy_database_settings::CopyDatabaseSettings>(),
+    kind::<sql::Sql>(),
+    kind::<command::Command>(),
+    kind::<approval::Approval>(),
     kind::<drop_ledger::DropLedger>(),
     kind::<analyze::Analyze>(),
     kind::<compare_catalogs::CompareCatalogs>(),

@@ -61,16 +61,20 @@ pub enum LiveSessions {
 
 /// Finds what runs have left on one server. Changes nothing.
 pub async fn scan(endpoint: &Endpoint) -> Result<Vec<Leftover>, Failure> {
-    let session = endpoint.sql("pgkedge:read").await?;
-    let server = endpoint.server();
+    found(&endpoint.sql("pgkedge:read").await?).await
+}
+
+/// As `scan`, over an open session.
+pub(crate) async fn found(session: &Sql) -> Result<Vec<Leftover>, Failure> {
+    let server = session.server();
     let mut found: BTreeMap<RunTag, Leftover> = BTreeMap::new();
     let empty = |tag: RunTag| Leftover { server, tag, ledger: None, sessions: Vec::new() };
-    for (tag, ledger) in ledgers(&session).await? {
+    for (tag, ledger) in ledgers(session).await? {
         found.entry(tag.clone()).or_insert_with(|| empty(tag)).ledger = Some(ledger);
     }
     let of_ours =
         "a.application_name like 'pgkedge:%' and a.datname = pg_catalog.current_database()";
-    for seen in sessions::seen(&session, of_ours).await? {
+    for seen in sessions::seen(session, of_ours).await? {
         let Some(tag) = seen.tag() else { continue };
         found.entry(tag.clone()).or_insert_with(|| empty(tag)).sessions.push(seen);
     }
