@@ -3,9 +3,11 @@
 //! Every session has its settings pinned, and nothing but this crate decides from a SQLSTATE
 //! whether the same again may work.
 
+mod archive;
 mod cancel;
 mod dump;
 mod endpoint;
+mod introspect;
 pub mod ledger;
 pub mod lexer;
 mod libpq;
@@ -20,9 +22,11 @@ mod transaction;
 mod transport;
 mod wire;
 
+pub use archive::WITHHELD_OPTIONS;
 pub use cancel::Canceller;
 pub use dump::DumpEnvironment;
 pub use endpoint::Endpoint;
+pub use introspect::introspect;
 pub use ledger::Ledger;
 pub use pool::{Pool, Pooled};
 pub use relay::{Copied, relay};

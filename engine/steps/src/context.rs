@@ -7,15 +7,15 @@ use pgkedge_model::{
     Epoch, Facts, Failure, FailureClass, Member, RunHeader, RunId, RunTag, Server, Settings,
     StepNode,
 };
-use pgkedge_postgres::ledger::Ledger;
-use pgkedge_postgres::{Endpoint, Pool, Pooled, Sql, Wire};
+use pgkedge_postgres::{Endpoint, Ledger, Pool, Pooled, Sql, Wire};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 /// Sessions that only read, per server: probes are short, and this many at a time are enough.
 const READERS: usize = 4;
-/// Effects beyond what the plan allows to steps: undo and services are not counted there.
-const SPARE: usize = 4;
+/// The scheduler admits steps by the plan's limits, which change while a run goes on: this many
+/// sessions for effects is the most that a plan can ask for.
+const EFFECTS: usize = 1_000;
 
 /// The epoch of this runner, told by the fence to the performer.
 #[derive(Debug, Clone, Default)]
@@ -82,16 +82,11 @@ impl StepContext {
         epoch: Epoch,
         cancel: Cancel,
     ) -> Self {
-        let limits = &header.settings.limits;
         let pools = |(server, endpoint): (&Server, &Endpoint)| {
-            let limit = match server {
-                Server::Source | Server::Replica => limits.source_connections,
-                Server::Target => limits.target_connections,
-            };
             let pool = |job, size| {
                 Pool::new(endpoint.clone(), application(&header.run_id, epoch, job), size)
             };
-            let effects = pool("do", usize::from(limit) + SPARE);
+            let effects = pool("do", EFFECTS);
             let reads = pool("read", READERS);
             (*server, ServerPools { endpoint: endpoint.clone(), effects, reads })
         };

@@ -151,15 +151,11 @@ async fn holder(session: &Sql, (high, low): (u32, u32)) -> Result<Option<Session
 
 /// Raises the epoch in the ledger, if there is one: no older runner can commit from here on.
 async fn raise_epoch(session: &Sql, run: &RunId, epoch: Epoch) -> Result<(), FenceError> {
-    let ledger = ledger(run, epoch);
-    if !ledger.exists(session).await.map_err(FenceError::Failed)? {
-        return Ok(());
+    match ledger(run, epoch).bump_epoch(session).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.class == FailureClass::Fenced => Err(FenceError::Stale),
+        Err(failure) => Err(FenceError::Failed(failure)),
     }
-    // No row was raised: the ledger knows a runner that is as new as this one.
-    if ledger.bump_epoch(session).await.map_err(FenceError::Failed)? {
-        return Ok(());
-    }
-    Err(FenceError::Stale)
 }
 
 /// Ends the sessions of older runners on one server, and waits until they are gone.

@@ -3,8 +3,7 @@
 //! commit is known by its rows.
 
 use pgkedge_model::{Call, Failure, FailureClass};
-use pgkedge_postgres::ledger::Ledger;
-use pgkedge_postgres::{Row, Sql, Wire};
+use pgkedge_postgres::{Ledger, Row, Sql, Wire};
 
 /// A session that can carry a guarded transaction.
 pub(crate) trait Carrier: Send {
@@ -43,7 +42,7 @@ impl<'a, C: Carrier> Guarded<'a, C> {
     pub(crate) async fn begin(carrier: &'a mut C, ledger: &'a Ledger) -> Result<Self, Failure> {
         carrier.execute("begin").await?;
         let guarded = Self { carrier, ledger };
-        match guarded.carrier.rows(&ledger.guard_sql()).await {
+        match guarded.carrier.rows(&ledger.open_sql()).await {
             Ok(rows) if !rows.is_empty() => Ok(guarded),
             Ok(_) => {
                 guarded.rollback().await;
@@ -75,7 +74,8 @@ impl<'a, C: Carrier> Guarded<'a, C> {
         call: &Call,
         members: &[(&str, Option<u64>)],
     ) -> Result<(), Failure> {
-        let effects = self.ledger.effect_sql(&call.node.id, call.generation, call.attempt, members);
+        let effects =
+            self.ledger.effect_sql(&call.node.id.0, call.generation, call.attempt, members);
         self.finish(&effects).await
     }
 

@@ -3,9 +3,11 @@
 //! Steps see their own parameters and typed inputs, never the graph. What a step sends is settled
 //! when the plan is compiled: the script that the dry-run shows is the script that the run sends.
 
+mod archive;
 mod comparing;
 mod context;
 mod copy_format;
+mod drop;
 mod fence;
 mod fill;
 mod guarded;
@@ -16,7 +18,11 @@ mod performer;
 mod scan;
 mod script;
 mod sessions;
+mod setting;
 mod step;
+#[cfg(test)]
+mod testing;
+mod uncertain;
 
 pub use context::SharedEpoch;
 pub use fence::ServerFence;

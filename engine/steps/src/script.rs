@@ -190,7 +190,7 @@ pub(crate) async fn effects(
     if !context.ledger().exists(&session).await? {
         return Ok(std::collections::BTreeMap::new());
     }
-    context.ledger().effects(&session, &call.node.id, call.generation).await
+    context.ledger().effects(&session, &call.node.id.0, call.generation).await
 }
 
 /// Sends the undo statements of all members, last one first, and takes their ledger rows back.
@@ -261,7 +261,7 @@ async fn undo_guarded(
             return Err(explained(failure, member, statement));
         }
     }
-    let forget = context.ledger().forget_sql(&call.node.id, call.generation);
+    let forget = context.ledger().forget_sql(&call.node.id.0);
     transaction.finish(&forget).await
 }
 
