@@ -61,8 +61,8 @@ impl Header {
         self.has_tablespace = shorter.is_some();
         let (name, kind, places) = split_at_kind(shorter.unwrap_or(fields))?;
         let (schema, owner) = split_at_owner(places, roles)?;
-        self.name = name.to_owned();
-        self.kind = kind.to_owned();
+        name.clone_into(&mut self.name);
+        kind.clone_into(&mut self.kind);
         self.schema = some_name(schema);
         self.owner = some_name(owner);
         Some(())

@@ -1,14 +1,13 @@
 //! Facts of a database that other crates decide by.
 
-mod rich;
-
 use pgkedge_model::{
     Catalog, ConstraintKind, Entry, Ident, QualifiedName, Section, Table, TableKind, TypeFacts,
     TypeKind,
 };
 use pgkedge_postgres::introspect;
-use rich::cluster::Cluster;
-use rich::{create_rich_database, endpoint};
+
+use crate::cluster::Cluster;
+use crate::rich::{create_rich_database, endpoint};
 
 fn ident(name: &str) -> Ident {
     Ident::new(name).unwrap()

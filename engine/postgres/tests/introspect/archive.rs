@@ -1,13 +1,12 @@
-//! What introspection reads from a server: everything, and exactly.
-
-mod rich;
+//! The archive of a database: everything, and exactly.
 
 use std::collections::BTreeMap;
 
 use pgkedge_model::{Entry, FailureClass, quote_literal};
 use pgkedge_postgres::{WITHHELD_OPTIONS, introspect};
-use rich::cluster::Cluster;
-use rich::{connect, create_database, create_rich_database, endpoint, run};
+
+use crate::cluster::Cluster;
+use crate::rich::{connect, create_database, create_rich_database, endpoint, endpoint_as, run};
 
 /// Settings under which entries are replayed, as `pg_restore` sets them.
 const REPLAY: &str = "-c search_path= -c check_function_bodies=off -c xmloption=content \
@@ -82,11 +81,25 @@ async fn a_role_that_may_not_read_is_told_what_to_grant() {
     create_database(&cluster, "locked", "").await;
     let client = connect(&cluster, "locked", "").await;
     run(&client, "create table secret (a int); create role plain login").await;
-    let plain = rich::endpoint_as(&cluster, "locked", "plain");
+    let plain = endpoint_as(&cluster, "locked", "plain");
     let failure = introspect(&plain, "pgkedge:read").await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Operator);
     assert!(failure.details.iter().any(|line| line.contains("secret")), "{failure:?}");
     assert!(failure.help.unwrap().contains("pg_read_all_data"));
+}
+
+#[tokio::test]
+async fn a_plain_role_that_may_read_everything_finds_the_same() {
+    let Some(cluster) = Cluster::start() else { return };
+    create_rich_database(&cluster).await;
+    let reader = "create role reader login in role pg_read_all_data; grant connect on database rich to reader";
+    run(&connect(&cluster, "rich", "").await, reader).await;
+    let full = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
+    let plain = endpoint_as(&cluster, "rich", "reader");
+    let plain = introspect(&plain, "pgkedge:read").await.unwrap();
+    assert_eq!(comparable(&full.entries), comparable(&plain.entries));
+    assert_eq!(full.tables, plain.tables);
+    assert_eq!((full.types, full.indexes), (plain.types, plain.indexes));
 }
 
 #[tokio::test]
