@@ -87,7 +87,7 @@ impl Step for CopyLargeObjects {
             }
         }
         let transaction = Guarded::begin(&mut *session, context.ledger()).await?;
-        transaction.finish(&context.ledger().forget_sql(&call.node.id, call.generation)).await
+        transaction.finish(&context.ledger().forget_sql(&call.node.id.0)).await
     }
 }
 
