@@ -57,7 +57,43 @@ impl DigestPlan {
             self.row_hash = RowHash::Sha256;
             return self;
         }
+        if self.row_hash != RowHash::Record {
+            return self;
+        }
         self.unlike_types = wanted.iter().copied().filter(|oid| !agrees(oid)).collect();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_model::{ServerVersion, VerifyMethod};
+
+    use super::*;
+
+    fn heeded(source: [&str; 2], target: [&str; 2]) -> DigestPlan {
+        let version = ServerVersion(150_000);
+        let plan = DigestPlan::new(1, VerifyMethod::Digest, [version; 2], ["UTF8"; 2]);
+        let canary = |numbers: [&str; 2]| -> Canary {
+            [0, 23].into_iter().zip(numbers.map(str::to_owned)).collect()
+        };
+        plan.heeding(&canary(source), &canary(target), &BTreeSet::from([23]))
+    }
+
+    #[test]
+    fn servers_that_agree_use_the_fast_way_for_every_type() {
+        let plan = heeded(["1", "2"], ["1", "2"]);
+        assert_eq!((plan.row_hash, plan.unlike_types), (RowHash::Record, BTreeSet::new()));
+    }
+
+    #[test]
+    fn a_type_that_is_hashed_differently_is_compared_by_its_text() {
+        let plan = heeded(["1", "2"], ["1", "3"]);
+        assert_eq!((plan.row_hash, plan.unlike_types), (RowHash::Record, BTreeSet::from([23])));
+    }
+
+    #[test]
+    fn servers_that_hash_even_text_differently_use_a_published_digest() {
+        assert_eq!(heeded(["1", "2"], ["9", "2"]).row_hash, RowHash::Sha256);
     }
 }

@@ -1,8 +1,10 @@
 //! How a row becomes a 64-bit number that is the same on both servers if the row is.
 //!
 //! What counts as equal, by type:
-//! - `numeric`: by value, so `1.0` and `1.000` are equal; the declared scale is compared as part of
-//!   the table's definition. The same holds for numbers inside `jsonb`.
+//! - `int8`, times, `interval`, `numeric`, `pg_lsn` and ranges of them: by their binary form. The
+//!   server's hash folds the two halves of 64 bits, so that `1` and `2^32` are one to it, and takes
+//!   `1 month` as `30 days` and `1.0` as `1.00`.
+//! - Numbers inside `jsonb`: by value, so that `1.0` and `1.00` are equal.
 //! - `float4`, `float8`: `-0` equals `0`, and every NaN equals every other. The text forms below 14
 //!   tell `-0` from `0`.
 //! - `char(n)`: trailing blanks do not count.
@@ -14,51 +16,75 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{Column, ServerVersion, TypeFacts, TypeKind, VerifyMethod};
 
-/// Built-in types whose 64-bit hash depends on the value alone, each with a value for the canary.
-pub(crate) const SAFE_TYPES: &[(&str, &str)] = &[
-    ("bool", "t"),
-    ("bpchar", "blank "),
-    ("bytea", "\\x00ff10"),
-    ("char", "c"),
-    ("cid", "7"),
-    ("cidr", "10.1.0.0/16"),
-    ("date", "2026-02-28"),
-    ("datemultirange", "{[2026-01-01,2026-02-01)}"),
-    ("daterange", "[2026-01-01,2026-02-01)"),
-    ("float4", "-1.5"),
-    ("float8", "2.718281828459045"),
-    ("inet", "fe80::1/64"),
-    ("int2", "-32768"),
-    ("int4", "2147483647"),
-    ("int4multirange", "{[1,5),[8,9)}"),
-    ("int4range", "[1,5)"),
-    ("int8", "-9223372036854775808"),
-    ("int8multirange", "{[1,5),[8,9)}"),
-    ("int8range", "[1,5)"),
-    ("interval", "1 year 2 days 03:04:05.000006"),
-    ("jsonb", "{\"a\": [1, 2.50, null, \"x\"], \"b\": true}"),
-    ("macaddr", "08:00:2b:01:02:03"),
-    ("macaddr8", "08:00:2b:01:02:03:04:05"),
-    ("name", "relname"),
-    ("numeric", "-12345678901234567890.0987654321"),
-    ("nummultirange", "{[1.5,2.5)}"),
-    ("numrange", "[1.5,2.5)"),
-    ("oid", "4294967295"),
-    ("pg_lsn", "16/B374D848"),
-    ("text", "the quick brown fox jumps over the lazy dog"),
-    ("tid", "(7,3)"),
-    ("time", "23:59:59.999999"),
-    ("timestamp", "1999-12-31 23:59:59.5"),
-    ("timestamptz", "2026-06-01 12:00:00.25+03:30"),
-    ("timetz", "12:30:00-07"),
-    ("tsmultirange", "{[2026-01-01,2026-02-01)}"),
-    ("tsrange", "[2026-01-01,2026-02-01)"),
-    ("tstzmultirange", "{[2026-01-01,2026-02-01)}"),
-    ("tstzrange", "[2026-01-01,2026-02-01)"),
-    ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
-    ("varchar", "the lazy dog"),
-    ("xid", "3"),
-    ("xid8", "3"),
+/// A built-in type whose values can be hashed as they are, or as their binary form.
+struct SafeType {
+    name: &'static str,
+    /// A value for the canary.
+    example: &'static str,
+    /// Makes the binary form, for types whose own hash takes different values as equal.
+    send: Option<&'static str>,
+}
+
+impl SafeType {
+    const fn plain(name: &'static str, example: &'static str) -> Self {
+        Self { name, example, send: None }
+    }
+
+    const fn sent(name: &'static str, example: &'static str, send: &'static str) -> Self {
+        Self { name, example, send: Some(send) }
+    }
+
+    fn of(facts: &TypeFacts) -> Option<&'static Self> {
+        let name = facts.name.name.as_str();
+        SAFE_TYPES.iter().find(|safe| safe.name == name).filter(|_| facts.builtin)
+    }
+}
+
+/// Built-in types whose 64-bit hash depends on the value alone.
+const SAFE_TYPES: &[SafeType] = &[
+    SafeType::plain("bool", "t"),
+    SafeType::plain("bpchar", "blank "),
+    SafeType::plain("bytea", "\\x00ff10"),
+    SafeType::plain("char", "c"),
+    SafeType::plain("cid", "7"),
+    SafeType::plain("cidr", "10.1.0.0/16"),
+    SafeType::plain("date", "2026-02-28"),
+    SafeType::plain("datemultirange", "{[2026-01-01,2026-02-01)}"),
+    SafeType::plain("daterange", "[2026-01-01,2026-02-01)"),
+    SafeType::plain("float4", "-1.5"),
+    SafeType::plain("float8", "2.718281828459045"),
+    SafeType::plain("inet", "fe80::1/64"),
+    SafeType::plain("int2", "-32768"),
+    SafeType::plain("int4", "2147483647"),
+    SafeType::plain("int4multirange", "{[1,5),[8,9)}"),
+    SafeType::plain("int4range", "[1,5)"),
+    SafeType::sent("int8", "-9223372036854775808", "int8send"),
+    SafeType::sent("int8multirange", "{[1,5),[8,9)}", "multirange_send"),
+    SafeType::sent("int8range", "[1,5)", "range_send"),
+    SafeType::sent("interval", "1 year 2 days 03:04:05.000006", "interval_send"),
+    SafeType::plain("jsonb", "{\"a\": [1, 2.50, null, \"x\"], \"b\": true}"),
+    SafeType::plain("macaddr", "08:00:2b:01:02:03"),
+    SafeType::plain("macaddr8", "08:00:2b:01:02:03:04:05"),
+    SafeType::plain("name", "relname"),
+    SafeType::sent("numeric", "-12345678901234567890.0987654321", "numeric_send"),
+    SafeType::sent("nummultirange", "{[1.5,2.5)}", "multirange_send"),
+    SafeType::sent("numrange", "[1.5,2.5)", "range_send"),
+    SafeType::plain("oid", "4294967295"),
+    SafeType::sent("pg_lsn", "16/B374D848", "pg_lsn_send"),
+    SafeType::plain("text", "the quick brown fox jumps over the lazy dog"),
+    SafeType::plain("tid", "(7,3)"),
+    SafeType::sent("time", "23:59:59.999999", "time_send"),
+    SafeType::sent("timestamp", "1999-12-31 23:59:59.5", "timestamp_send"),
+    SafeType::sent("timestamptz", "2026-06-01 12:00:00.25+03:30", "timestamptz_send"),
+    SafeType::sent("timetz", "12:30:00-07", "timetz_send"),
+    SafeType::sent("tsmultirange", "{[2026-01-01,2026-02-01)}", "multirange_send"),
+    SafeType::sent("tsrange", "[2026-01-01,2026-02-01)", "range_send"),
+    SafeType::sent("tstzmultirange", "{[2026-01-01,2026-02-01)}", "multirange_send"),
+    SafeType::sent("tstzrange", "[2026-01-01,2026-02-01)", "range_send"),
+    SafeType::plain("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    SafeType::plain("varchar", "the lazy dog"),
+    SafeType::plain("xid", "3"),
+    SafeType::sent("xid8", "3", "xid8send"),
 ];
 
 /// Types whose bytes are those of the database's encoding.
@@ -168,7 +194,10 @@ impl DigestPlan {
         if !safe {
             return Some(format!("{name}::pg_catalog.text{bytewise}"));
         }
-        column.nondeterministic.then(|| format!("{name}{bytewise}"))
+        if column.nondeterministic {
+            return Some(format!("{name}{bytewise}"));
+        }
+        base.facts.map(|facts| sent(&name.to_string(), facts, base.types))
     }
 
     /// For the hash of the row's text: none where the column's own text will do.
@@ -216,21 +245,52 @@ pub(crate) fn safe_type(oid: u32, types: &BTreeMap<u32, TypeFacts>) -> Option<&T
     base_type(oid, types).facts.filter(|facts| is_safe(facts, types))
 }
 
-/// A value for the canary, as SQL.
+/// A value for the canary, in the form in which values of its type are hashed.
 pub(crate) fn canary_value(facts: &TypeFacts, types: &BTreeMap<u32, TypeFacts>) -> Option<String> {
-    if let TypeKind::Array { element } = &facts.kind {
-        let element = canary_value(types.get(element)?, types)?;
-        return Some(format!("array[{element}, null]"));
+    let example = |facts| {
+        let SafeType { name, example, .. } = SafeType::of(facts)?;
+        let example = pgkedge_model::quote_literal(example);
+        Some(format!("{example}::pg_catalog.\"{name}\""))
+    };
+    let value = match &facts.kind {
+        TypeKind::Array { element } => format!("array[{}, null]", example(types.get(element)?)?),
+        TypeKind::Base
+        | TypeKind::Domain { .. }
+        | TypeKind::Composite { .. }
+        | TypeKind::Enum
+        | TypeKind::Range { .. }
+        | TypeKind::Multirange { .. }
+        | TypeKind::Pseudo => example(facts)?,
+    };
+    Some(sent(&value, facts, types))
+}
+
+/// A value of a safe type as it is, or its binary form if the type's own hash is too weak.
+fn sent(value: &str, facts: &TypeFacts, types: &BTreeMap<u32, TypeFacts>) -> String {
+    let send = match &facts.kind {
+        TypeKind::Array { element } => {
+            let element = types.get(element).and_then(SafeType::of);
+            element.and_then(|element| element.send).map(|_| "array_send")
+        }
+        TypeKind::Base
+        | TypeKind::Domain { .. }
+        | TypeKind::Composite { .. }
+        | TypeKind::Enum
+        | TypeKind::Range { .. }
+        | TypeKind::Multirange { .. }
+        | TypeKind::Pseudo => SafeType::of(facts).and_then(|safe| safe.send),
+    };
+    match send {
+        Some(send) => format!("pg_catalog.{send}({value})"),
+        None => value.to_owned(),
     }
-    let (name, literal) = SAFE_TYPES.iter().find(|(name, _)| *name == facts.name.name.as_str())?;
-    let literal = pgkedge_model::quote_literal(literal);
-    Some(format!("{literal}::pg_catalog.\"{name}\""))
 }
 
 fn is_safe(facts: &TypeFacts, types: &BTreeMap<u32, TypeFacts>) -> bool {
-    let listed = || SAFE_TYPES.iter().any(|(name, _)| *name == facts.name.name.as_str());
     let kind_is_safe = match &facts.kind {
-        TypeKind::Base | TypeKind::Range { .. } | TypeKind::Multirange { .. } => listed(),
+        TypeKind::Base | TypeKind::Range { .. } | TypeKind::Multirange { .. } => {
+            SafeType::of(facts).is_some()
+        }
         TypeKind::Array { element } => types.get(element).is_some_and(|element| {
             !matches!(element.kind, TypeKind::Array { .. }) && is_safe(element, types)
         }),

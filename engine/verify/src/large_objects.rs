@@ -22,11 +22,12 @@ pub async fn compare_large_objects(
     let mut found = Comparison::default();
     let mut after = 0;
     loop {
-        let source = objects(&sides.source.rows(&query(plan, after, None)).await?);
+        let source = objects(&sides.source.rows(&query(plan, after, Page::First)).await?);
         // The last page takes whatever else the target has.
         let is_last = u32::try_from(source.len()).is_ok_and(|number| number < BATCH);
         let until = source.keys().next_back().copied().filter(|_| !is_last);
-        let target = objects(&sides.target.rows(&query(plan, after, Some(until))).await?);
+        let page = until.map_or(Page::Rest, Page::Until);
+        let target = objects(&sides.target.rows(&query(plan, after, page)).await?);
         compare_page(&source, &target, &mut found);
         match until {
             Some(until) => after = until,
@@ -70,16 +71,27 @@ fn objects(rows: &[Row]) -> BTreeMap<u32, Properties> {
         .collect()
 }
 
-/// One page of objects with an OID above `after`. `until`: of the other side's page, without limit.
-fn query(plan: &DigestPlan, after: u32, until: Option<Option<u32>>) -> String {
+/// How far a page of objects reaches.
+#[derive(Clone, Copy)]
+enum Page {
+    /// As many as a batch has.
+    First,
+    /// To this OID, which ends the other side's page.
+    Until(u32),
+    /// To the last object.
+    Rest,
+}
+
+/// One page of objects with an OID above `after`.
+fn query(plan: &DigestPlan, after: u32, page: Page) -> String {
     let number = plan.row_number(&[
         "chunk".to_owned(),
         format!("pg_catalog.lo_get(page.oid, chunk * {CHUNK}, {CHUNK})"),
     ]);
-    let limit = match until {
-        None => format!("order by oid limit {BATCH}"),
-        Some(None) => "order by oid".to_owned(),
-        Some(Some(until)) => format!("and oid <= {until} order by oid"),
+    let limit = match page {
+        Page::First => format!("order by oid limit {BATCH}"),
+        Page::Rest => "order by oid".to_owned(),
+        Page::Until(until) => format!("and oid <= {until} order by oid"),
     };
     format!(
         "select page.oid::pg_catalog.text,\n\

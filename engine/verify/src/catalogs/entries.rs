@@ -76,6 +76,7 @@ pub(super) fn compare(
 }
 
 /// Entries of one name, paired across the sides; an entry without a partner stands alone.
+#[derive(Clone, Copy)]
 struct Pair<'a> {
     source: Option<&'a Entry>,
     target: Option<&'a Entry>,

@@ -59,7 +59,7 @@ fn compare_table(source: &Table, target: &Table, found: &mut Comparison) {
         match columns[1].get(column) {
             Some(other) => found.equal(title, "column", facts, other),
             None => {
-                found.found(Difference::new(title, "the column", Some(facts.clone()), None), false)
+                found.found(Difference::new(title, "the column", Some(facts.clone()), None), false);
             }
         }
     }

@@ -89,7 +89,7 @@ fn compare_memberships(
                 found.found(missing, false);
             }
             Some(other) => {
-                found.equal(title, "options", &options.against(other), &other.against(options))
+                found.equal(title, "options", &options.against(*other), &other.against(*options));
             }
         }
     }
@@ -119,7 +119,7 @@ impl Options {
     }
 
     /// In words, as far as the other side knows the options.
-    fn against(&self, other: &Self) -> String {
+    fn against(self, other: Self) -> String {
         let option = |name: &str, ours: Option<bool>, theirs: Option<bool>| {
             ours.filter(|_| theirs.is_some()).map(|value| format!(", {name} {value}"))
         };
