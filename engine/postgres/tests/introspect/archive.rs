@@ -105,7 +105,7 @@ async fn a_plain_role_that_may_read_everything_finds_the_same() {
     let Some(cluster) = Cluster::start() else { return };
     create_rich_database(&cluster).await;
     let reader = "create role reader login in role pg_read_all_data; grant connect on database rich to reader";
-    run(&connect(&cluster, "rich", "").await, reader).await;
+    run(&connect(&cluster, "postgres", "").await, reader).await;
     let full = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
     let plain = endpoint_as(&cluster, "rich", "reader");
     let plain = introspect(&plain, "pgkedge:read").await.unwrap();
