@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Finding, Ident, KindSpec, Place, PlanPlace, Server, Settings};
+use pgkedge_model::{Finding, Ident, KindSpec, Server, Settings};
 use serde_json::Value;
 
 use crate::document::{self, Document};
@@ -13,7 +13,7 @@ use crate::report::{Checked, Rejection};
 use crate::rules::{self, Text};
 use crate::source_map::SourceMap;
 use crate::written::{Group, GroupTables, PatternText, PlanDocument, Tables};
-use crate::{mismatch, pipeline_schema, plan_schema};
+use crate::{codes, mismatch, pipeline_schema, plan_schema};
 
 /// A plan's text, and the name that messages give it.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub fn check(
 ) -> Result<Plan, Rejection> {
     let Document { map, json, mut findings } = document::read(source.path, source.bytes);
     let Some(json) = json else {
-        return Err(Rejection::new(Checked { map, findings }, None));
+        return Err(Rejection::new(&Checked { map, findings }, None));
     };
     let name = json.get("pipeline").and_then(Value::as_str);
     let pipeline = name
@@ -46,13 +46,8 @@ pub fn check(
         .and_then(|name| Some(read_pipeline(name, &pipelines.load(name)?, kinds)));
     let base = pipeline.as_ref().map(|pipeline| pipeline.phases.as_slice());
     let (merged, of_phases) = base.map(|base| phases::merge(base, &json)).unzip();
-    let text = Text {
-        json: &json,
-        kinds,
-        base,
-        phases: merged.as_deref(),
-        pipelines: &pipelines.names(),
-    };
+    let text =
+        Text { json: &json, kinds, base, phases: merged.as_deref(), pipelines: &pipelines.names() };
     let mut of_rules = of_phases.unwrap_or_default();
     of_rules.extend(rules::of_plan(&text));
     findings.extend(mismatches(&json, &plan_schema(kinds), &of_rules));
@@ -66,8 +61,8 @@ pub fn check(
             plan(source.path, json, parts)
         }
         (pipeline, _) => Err(Rejection::new(
-            Checked { map, findings },
-            pipeline.map(|pipeline| pipeline.checked),
+            &Checked { map, findings },
+            pipeline.as_ref().map(|pipeline| &pipeline.checked),
         )),
     }
 }
@@ -127,7 +122,11 @@ fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
         ]),
         tables: tables(document.tables),
         groups: groups(document.groups),
-        settings: Settings { load: document.load, limits: document.limits, verify: document.verify },
+        settings: Settings {
+            load: document.load,
+            limits: document.limits,
+            verify: document.verify,
+        },
         phases,
         waive: document.waive,
         warnings,
@@ -136,11 +135,12 @@ fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
     })
 }
 
-/// A size that is too large, for example: its form fits the schema, its value fits no type.
+/// A number that a schema takes and a type does not: `8.0` is a whole number to JSON Schema.
 fn beyond_schema(map: SourceMap, error: &serde_json::Error) -> Rejection {
-    let place = PlanPlace { pointer: String::new(), key: false, label: "in this plan".to_owned() };
-    let finding = Finding::error(crate::codes::BAD_VALUE, format!("a value cannot be used: {error}"));
-    Rejection::new(Checked { map, findings: vec![finding.at(Place::Plan(place))] }, None)
+    let finding = Finding::error(codes::BAD_VALUE, format!("a value cannot be used: {error}"))
+        .at_value("", "somewhere in this file")
+        .help("write whole numbers without a decimal point");
+    Rejection::new(&Checked { map, findings: vec![finding] }, None)
 }
 
 fn tables(tables: Tables) -> TablePatterns {
@@ -177,11 +177,9 @@ fn groups(groups: Vec<Group>) -> Vec<GroupPlan> {
 
 fn selector(tables: GroupTables, at: &str) -> Selector {
     match tables {
-        GroupTables::Patterns(texts) => Selector {
-            patterns: patterns(texts, at),
-            having: Vec::new(),
-            having_pointer: None,
-        },
+        GroupTables::Patterns(texts) => {
+            Selector { patterns: patterns(texts, at), having: Vec::new(), having_pointer: None }
+        }
         GroupTables::Having(tables) => {
             let matching = patterns(tables.matching, &format!("{at}/matching"));
             Selector {

@@ -45,23 +45,36 @@ fn empty() -> Finding {
 }
 
 fn not_utf8(path: &str, bytes: &[u8], at: usize) -> Document {
-    let wide = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
-    let (message, help) = if wide {
-        ("the file is UTF-16", "save it as UTF-8: iconv -f UTF-16 -t UTF-8")
-    } else {
-        ("the file is not UTF-8", "save it as UTF-8: iconv -f WINDOWS-1252 -t UTF-8, for example")
-    };
+    if let Some(text) = utf16(bytes) {
+        let end = text.find('\n').unwrap_or(text.len());
+        let (map, place) = SourceMap::of_place(path, &text, Span { start: 0, end });
+        let finding = Finding::error(codes::NOT_UTF8, "the file is UTF-16")
+            .at_value(place, "two bytes for each character")
+            .help(format!("save it as UTF-8, for example: iconv -f UTF-16 -t UTF-8 {path}"));
+        return Document { map, json: None, findings: vec![finding] };
+    }
     let text = String::from_utf8_lossy(bytes);
     let end = at + text[at..].chars().next().map_or(0, char::len_utf8);
     let (map, place) = SourceMap::of_place(path, &text, Span { start: at, end });
-    let finding =
-        Finding::error(codes::NOT_UTF8, message).at_value(place, "this is no UTF-8").help(help);
+    let finding = Finding::error(codes::NOT_UTF8, "the file is not UTF-8")
+        .at_value(place, "this is no UTF-8")
+        .help(format!("save it as UTF-8, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}"));
     Document { map, json: None, findings: vec![finding] }
+}
+
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let pair: fn([u8; 2]) -> u16 = match bytes.get(..2)? {
+        b"\xFF\xFE" => u16::from_le_bytes,
+        b"\xFE\xFF" => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|two| pair([two[0], two[1]])).collect();
+    Some(String::from_utf16_lossy(&units))
 }
 
 /// A parser's error as a finding that knows the slips people make.
 pub(crate) fn syntax_error(map: &mut SourceMap, info: &str, at: usize) -> Finding {
-    let at = at.min(map.text().len());
+    let at = map.text().floor_char_boundary(at);
     let line_start = map.text()[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line = map.text()[line_start..].lines().next().unwrap_or("");
     let indent = &line[..line.len() - line.trim_start().len()];
@@ -72,27 +85,42 @@ pub(crate) fn syntax_error(map: &mut SourceMap, info: &str, at: usize) -> Findin
             .at_value(place, "a tab")
             .help("indent by spaces: YAML allows no tabs here");
     }
-    let help = syntax_help(info, line.trim());
+    let at = at.min(map.text().trim_end().len());
+    let (message, help) = explained(info, &map.text()[at..]);
     let place = map.add_place(Span { start: at, end: at });
-    Finding::error(codes::SYNTAX, format!("this is no YAML: {info}"))
-        .at_value(place, "up to here it is fine")
-        .help(help)
+    Finding::error(codes::SYNTAX, message).at_value(place, "reading stopped here").help(help)
 }
 
-fn syntax_help(info: &str, line: &str) -> String {
-    let starred = line.contains('*');
-    if starred && (info.contains("anchor") || info.contains("alias")) {
-        return r#"put quotes around a pattern that starts with a star: "*""#.to_owned();
+/// What a parser's message means for a plan, and what to do; `rest` is the text from the error on.
+fn explained(info: &str, rest: &str) -> (String, String) {
+    let alias = rest.split([',', ']', '}', ' ', '\n']).next().unwrap_or("");
+    let told = |message: &str, help: &str| (message.to_owned(), help.to_owned());
+    if info.contains("unknown anchor") {
+        let help = format!(
+            "a pattern that starts with a star stands in quotes: \"{alias}\"\n\
+             an alias repeats what is marked by `&{}`, further up",
+            alias.trim_start_matches('*')
+        );
+        return (format!("`{alias}` repeats something that is not marked"), help);
     }
-    if info.contains("mapping values") {
-        return "put quotes around a text that holds a colon and a space; \
-                otherwise the indentation of this line does not fit the line above"
-            .to_owned();
+    if info.contains("anchor or alias") {
+        return told(
+            "a star without quotes",
+            r#"a pattern that starts with a star stands in quotes: "*""#,
+        );
     }
-    if info.contains("quoted scalar") || info.contains("unexpected end") || info.contains("EOF") {
-        return "a quote or bracket is opened and not closed; look at the lines above too".to_owned();
-    }
-    "look at the indentation and the brackets of this line and of the one above".to_owned()
+    let message = format!("this is no YAML: {info}");
+    let help = if info.contains("mapping values") {
+        "put quotes around a text that holds a colon and a space; \
+         otherwise the indentation of this line does not fit the line above"
+    } else if info.contains("quoted scalar") || info.contains("end of stream") {
+        "a quote is opened and not closed"
+    } else if info.contains("expected ','") {
+        "a bracket is opened and not closed, or a comma is missing; look at the lines above too"
+    } else {
+        "look at the indentation and the brackets of this line and of the one above"
+    };
+    (message, help.to_owned())
 }
 
 /// Writes merge keys (`<<`) out: fields of their own win, then those of the first mapping merged.
@@ -123,7 +151,11 @@ fn take_missing(
 ) {
     let sources = match merged {
         Value::Array(sources) => sources,
-        source => vec![source],
+        source @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Object(_)) => vec![source],
     };
     for source in sources {
         let Value::Object(source) = source else {

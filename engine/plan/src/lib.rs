@@ -21,7 +21,7 @@ mod source_map;
 mod views;
 mod written;
 
-pub use check::{PlanSource, Pipelines, check};
+pub use check::{Pipelines, PlanSource, check};
 pub use codes::CODES;
 pub use expanded::expanded_yaml;
 pub use pattern::{InvalidPattern, Pattern};

@@ -2,6 +2,7 @@
 //! and what it takes.
 
 mod cause;
+mod naming;
 mod node;
 
 use jsonschema::ValidationError;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::nearest::{listed, nearest};
 use crate::{codes, passwords, pointer};
+use naming::path;
 use node::SchemaNode;
 
 /// Everything in `document` that `schema` does not allow.
@@ -20,142 +22,176 @@ use node::SchemaNode;
 pub(crate) fn findings(document: &Value, schema: &Value) -> Vec<Finding> {
     let validator = jsonschema::draft202012::options()
         .build(schema)
-        .expect("schemas of kinds are valid: a test builds them all");
+        .expect("the schemas of types and kinds are valid");
+    let errors: Vec<_> = validator.iter_errors(document).collect();
+    let mut mismatches: Vec<Mismatch<'_>> = errors
+        .iter()
+        .flat_map(cause::innermost)
+        .map(|error| Mismatch { error, node: SchemaNode::of(error, schema), document })
+        .collect();
+    let misspelt: Vec<(String, String)> =
+        mismatches.iter().flat_map(Mismatch::misspelt_fields).collect();
+    mismatches.retain(|mismatch| {
+        !mismatch.missing_field().is_some_and(|missing| misspelt.contains(&missing))
+    });
     let mut findings = Vec::new();
-    for error in validator.iter_errors(document) {
-        for cause in cause::innermost(&error) {
-            for finding in described(cause, schema) {
-                if !findings.contains(&finding) {
-                    findings.push(finding);
-                }
-            }
+    for finding in mismatches.iter().flat_map(Mismatch::findings) {
+        // Branches of a schema may say the same.
+        if !findings.contains(&finding) {
+            findings.push(finding);
         }
     }
     findings
 }
 
-fn described(error: &ValidationError<'_>, schema: &Value) -> Vec<Finding> {
-    let at = error.instance_path().as_str();
-    let node = SchemaNode::of(error, schema);
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what is left is about the value alone")]
-    match error.kind() {
-        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-            unexpected.iter().map(|field| unknown_field(at, field, &node)).collect()
+/// One error, with the part of the schema that it is about.
+struct Mismatch<'a> {
+    error: &'a ValidationError<'a>,
+    node: SchemaNode<'a>,
+    document: &'a Value,
+}
+
+impl Mismatch<'_> {
+    fn findings(&self) -> Vec<Finding> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "what is left is about the value alone")]
+        match self.error.kind() {
+            Kind::AdditionalProperties { unexpected } => {
+                unexpected.iter().map(|field| self.unknown_field(field)).collect()
+            }
+            Kind::Required { property } => {
+                vec![self.without_field(property.as_str().unwrap_or(""))]
+            }
+            _ => match cause::wanted_types(self.error) {
+                Some(types) => vec![self.wrong_type(&types)],
+                None => vec![self.bad_value()],
+            },
         }
-        Kind::Required { property } => {
-            vec![missing_field(at, property.as_str().unwrap_or(""), &node)]
+    }
+
+    fn at(&self) -> &str {
+        self.error.instance_path().as_str()
+    }
+
+    /// The last part of the field's path.
+    fn field(&self) -> String {
+        naming::last(self.at())
+    }
+
+    /// Where a field is missing that the author may have misspelt, and its name.
+    fn missing_field(&self) -> Option<(String, String)> {
+        let Kind::Required { property } = self.error.kind() else { return None };
+        Some((self.at().to_owned(), property.as_str()?.to_owned()))
+    }
+
+    fn misspelt_fields(&self) -> Vec<(String, String)> {
+        let Kind::AdditionalProperties { unexpected } = self.error.kind() else {
+            return Vec::new();
+        };
+        let meant = |field: &String| nearest(field, self.node.fields());
+        unexpected
+            .iter()
+            .filter_map(|field| Some((self.at().to_owned(), meant(field)?.to_owned())))
+            .collect()
+    }
+
+    fn unknown_field(&self, field: &str) -> Finding {
+        let known = self.node.fields();
+        let all = format!("fields: {}", listed(&known));
+        let message = format!("{} has no field `{field}`", path(self.document, self.at()));
+        Finding::error(codes::UNKNOWN_FIELD, message)
+            .at_key(pointer::child(self.at(), field), "unknown field")
+            .help(match nearest(field, known) {
+                Some(nearest) => format!("did you mean `{nearest}`?\n{all}"),
+                None => all,
+            })
+    }
+
+    fn without_field(&self, field: &str) -> Finding {
+        let about = self.node.field(field);
+        let example = about.as_ref().and_then(SchemaNode::example);
+        let mut help = format!("add `{field}: {}`", example.unwrap_or_else(|| "…".to_owned()));
+        if let Some(description) = about.and_then(|about| about.description()) {
+            help.push_str(&["\n`", field, "`: ", &description].concat());
         }
-        Kind::Type { .. } => vec![wrong_type(at, error.instance(), &node)],
-        _ => vec![bad_value(at, error, &node)],
+        let message = format!("{} needs the field `{field}`", path(self.document, self.at()));
+        Finding::error(codes::MISSING_FIELD, message)
+            .at_value(self.at(), format!("`{field}` is missing here"))
+            .help(help)
     }
-}
 
-fn unknown_field(at: &str, field: &str, node: &SchemaNode<'_>) -> Finding {
-    let known = node.fields();
-    let finding = Finding::error(codes::UNKNOWN_FIELD, format!("{} has no field `{field}`", owner(at)))
-        .at_key(pointer::child(at, field), "unknown field");
-    let all = format!("fields: {}", listed(&known));
-    match nearest(field, known.iter().copied()) {
-        Some(nearest) => finding.help(format!("did you mean `{nearest}`?\n{all}")),
-        None => finding.help(all),
-    }
-}
-
-fn missing_field(at: &str, field: &str, node: &SchemaNode<'_>) -> Finding {
-    let about = node.field(field);
-    let example = about.as_ref().and_then(SchemaNode::example).unwrap_or_else(|| "…".to_owned());
-    let add = format!("add `{field}: {example}`");
-    let help = match about.and_then(|field| field.description()) {
-        Some(description) => format!("{add}\n`{field}`: {description}"),
-        None => add,
-    };
-    Finding::error(codes::MISSING_FIELD, format!("{} needs the field `{field}`", owner(at)))
-        .at_value(at, format!("`{field}` is missing here"))
-        .help(help)
-}
-
-fn wrong_type(at: &str, value: &Value, node: &SchemaNode<'_>) -> Finding {
-    let wanted = node.types().unwrap_or_else(|| "something else".to_owned());
-    let finding = Finding::error(codes::WRONG_TYPE, format!("{} must be {wanted}", field_name(at)))
-        .at_value(at, format!("this is {}", type_of(value)));
-    match node.description() {
-        Some(description) => finding.help(format!("{}: {description}", field_name(at))),
-        None => finding,
-    }
-}
-
-fn bad_value(at: &str, error: &ValidationError<'_>, node: &SchemaNode<'_>) -> Finding {
-    let (fact, label) = fact(error, node);
-    let name = field_name(at);
-    let finding = Finding::error(codes::BAD_VALUE, format!("{name} {fact}")).at_value(at, label);
-    let mut help = Vec::new();
-    if let (Some(value), choices) = (error.instance().as_str(), node.choices(error)) {
-        help.extend(nearest(value, choices.iter().map(String::as_str)).map(|nearest| {
-            format!("did you mean `{nearest}`?")
-        }));
-    }
-    help.extend(node.description().map(|description| format!("{name}: {description}")));
-    if help.is_empty() { finding } else { finding.help(help.join("\n")) }
-}
-
-/// What is wrong with a value, and what the underlined text is.
-fn fact(error: &ValidationError<'_>, node: &SchemaNode<'_>) -> (String, &'static str) {
-    let choices = node.choices(error);
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has no words of its own")]
-    match error.kind() {
-        _ if choices.len() == 1 => (format!("must be {}", choices[0]), "another value"),
-        _ if !choices.is_empty() => (format!("must be one of: {}", choices.join(", ")), "none of these"),
-        Kind::Minimum { limit } => (format!("must be at least {limit}"), "too small"),
-        Kind::Maximum { limit } => (format!("must be at most {limit}"), "too large"),
-        Kind::MinLength { .. } | Kind::MinItems { .. } => ("must not be empty".to_owned(), "empty"),
-        Kind::Pattern { .. } => {
-            (format!("cannot be {}", shown(error.instance())), "does not have the right form")
+    fn wrong_type(&self, types: &str) -> Finding {
+        let value = self.error.instance();
+        let mut help = Vec::new();
+        if let Some(example) = self.node.example() {
+            help.push(format!("for example `{}: {example}`", self.field()));
+        } else if value.is_null() {
+            help.push(format!("give `{}` a value, or remove it", self.field()));
         }
-        _ => (format!("cannot be {}", shown(error.instance())), "not possible here"),
+        help.extend(self.about());
+        let message = format!("{} must be {types}", path(self.document, self.at()));
+        if help.is_empty() {
+            help.push(format!("write {types} here"));
+        }
+        Finding::error(codes::WRONG_TYPE, message)
+            .at_value(self.at(), format!("this is {}", naming::type_of(value)))
+            .help(help.join("\n"))
     }
-}
 
-/// A value in a message: short, and without a password.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("`{}`", passwords::mask(text)),
-        Value::Object(_) | Value::Array(_) => type_of(value).to_owned(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => format!("`{value}`"),
+    fn bad_value(&self) -> Finding {
+        let (fact, label) = self.fact();
+        let choices = cause::choices(self.error);
+        let mut help = Vec::new();
+        let given = self.error.instance().as_str().unwrap_or("");
+        match nearest(given, choices.iter().map(String::as_str)).or(choices.first().map(|s| &**s)) {
+            Some(meant) if naming::is_item(self.at()) => help.push(format!("write `{meant}`")),
+            Some(meant) => help.push(format!("write `{}: {meant}`", self.field())),
+            None => {}
+        }
+        help.extend(self.about());
+        let message = format!("{} {fact}", path(self.document, self.at()));
+        let finding = Finding::error(codes::BAD_VALUE, message).at_value(self.at(), label);
+        if help.is_empty() { finding } else { finding.help(help.join("\n")) }
     }
-}
 
-/// The thing whose field is meant, for people: `the plan`, `group 2`, `databases.source`.
-fn owner(at: &str) -> String {
-    if at.is_empty() { "the document".to_owned() } else { field_name(at) }
-}
-
-/// A node for people: `load.workers`, `the 2nd of phases`.
-fn field_name(at: &str) -> String {
-    if at.is_empty() {
-        return "the document".to_owned();
+    /// What the field is for; of a text with a form, what the form is.
+    fn about(&self) -> Option<String> {
+        let has_form = matches!(self.error.kind(), Kind::Pattern { .. });
+        let description = if has_form { self.node.form() } else { self.node.description() };
+        let description = description?;
+        Some(match self.field() {
+            field if field.is_empty() || naming::is_item(self.at()) => description,
+            field => format!("`{field}`: {description}"),
+        })
     }
-    let mut name = String::new();
-    for segment in at.split('/').skip(1) {
-        let segment = pointer::name(segment);
-        match segment.parse::<usize>() {
-            Ok(n) => name.push_str(&format_args!("[{n}]").to_string()),
-            Err(_) if name.is_empty() => name = segment,
-            Err(_) => {
-                name.push('.');
-                name.push_str(&segment);
+
+    /// What is wrong with the value, and what the underlined text is.
+    fn fact(&self) -> (String, &'static str) {
+        let choices = cause::choices(self.error);
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has no words of its own")]
+        match self.error.kind() {
+            _ if choices.len() == 1 => (format!("must be {}", choices[0]), "another value"),
+            _ if !choices.is_empty() => {
+                (format!("must be one of: {}", choices.join(", ")), "none of these")
+            }
+            Kind::Minimum { limit } => (format!("must be at least {limit}"), "too small"),
+            Kind::Maximum { limit } => (format!("must be at most {limit}"), "too large"),
+            Kind::MinLength { .. } | Kind::MinItems { .. } => {
+                ("must not be empty".to_owned(), "empty")
+            }
+            Kind::Pattern { .. } => (self.refused(), "does not have the right form"),
+            _ => (self.refused(), "not possible here"),
+        }
+    }
+
+    fn refused(&self) -> String {
+        match &**self.error.instance() {
+            Value::String(text) => format!("cannot be `{}`", passwords::mask(text)),
+            value @ (Value::Object(_) | Value::Array(_)) => {
+                format!("cannot be this {}", naming::type_of(value).trim_start_matches("a "))
+            }
+            value @ (Value::Null | Value::Bool(_) | Value::Number(_)) => {
+                format!("cannot be `{value}`")
             }
         }
-    }
-    format!("`{name}`")
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing: the value is missing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
     }
 }

@@ -9,9 +9,9 @@ pub(crate) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> =
         text.match_indices("://").filter_map(|(at, _)| in_uri(text, at + 3)).collect();
     let lowercase = text.to_ascii_lowercase();
-    found.extend(lowercase.match_indices("password").filter_map(|(at, key)| {
-        in_pair(text, at + key.len())
-    }));
+    found.extend(
+        lowercase.match_indices("password").filter_map(|(at, key)| in_pair(text, at + key.len())),
+    );
     found.retain(|range| !range.is_empty() && !text[range.clone()].starts_with('$'));
     found.sort_by_key(|range| range.start);
     found

@@ -109,17 +109,17 @@ fn split(text: &str) -> Result<Vec<Vec<Glob>>, InvalidPattern> {
     let (mut parts, mut part, mut quoted) = (Vec::new(), Vec::new(), false);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        match (c, quoted) {
-            ('"', true) if chars.next_if_eq(&'"').is_some() => part.push(Glob::Char('"')),
-            ('"', _) => quoted = !quoted,
-            (c, true) => part.push(Glob::Char(c)),
-            ('.', false) => parts.push(std::mem::take(&mut part)),
+        match c {
+            '"' if quoted && chars.next_if_eq(&'"').is_some() => part.push(Glob::Char('"')),
+            '"' => quoted = !quoted,
+            _ if quoted => part.push(Glob::Char(c)),
+            '.' => parts.push(std::mem::take(&mut part)),
             // Two stars are one: this keeps matching linear.
-            ('*', false) if part.last() == Some(&Glob::Any) => {}
-            ('*', false) => part.push(Glob::Any),
-            ('?', false) => part.push(Glob::One),
-            (c, false) if c.is_whitespace() => return Err(InvalidPattern::Space),
-            (c, false) => part.push(Glob::Char(c)),
+            '*' if part.last() == Some(&Glob::Any) => {}
+            '*' => part.push(Glob::Any),
+            '?' => part.push(Glob::One),
+            _ if c.is_whitespace() => return Err(InvalidPattern::Space),
+            _ => part.push(Glob::Char(c)),
         }
     }
     if quoted {

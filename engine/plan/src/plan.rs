@@ -21,7 +21,7 @@ pub struct Plan {
     pub pipeline: String,
     pub databases: BTreeMap<Server, DatabaseRef>,
     pub tables: TablePatterns,
-    /// Never empty. A table belongs to the first that chooses it.
+    /// Never empty. A table belongs to the group that names it, or else to the first that describes it.
     pub groups: Vec<GroupPlan>,
     pub settings: Settings,
     /// Those of the pipeline with the plan's own, in order.
@@ -102,6 +102,6 @@ pub struct Waiver {
     #[schemars(extend("examples" = ["plan::unverified"]))]
     pub code: String,
     /// Why it does not matter here: for whoever reads the plan next.
-    #[schemars(length(min = 1), extend("examples" = ["\"…\""]))]
+    #[schemars(length(min = 1), extend("examples" = ["compared by our own script"]))]
     pub reason: String,
 }

@@ -22,28 +22,28 @@ pub(crate) struct Checked {
 pub struct Rejection {
     /// In the order in which they stand in the text; those of the pipeline's own text last.
     pub findings: Vec<Finding>,
-    located: Value,
-    report: Report,
+    located: Box<Value>,
+    report: Box<Report>,
 }
 
 impl Rejection {
-    pub(crate) fn new(plan: Checked, pipeline: Option<Checked>) -> Self {
+    pub(crate) fn new(plan: &Checked, pipeline: Option<&Checked>) -> Self {
         let mut report = Report { message: String::new(), problems: Vec::new() };
         let (mut findings, mut places) = (Vec::new(), Vec::new());
         let pipeline = pipeline.filter(|pipeline| !pipeline.findings.is_empty());
-        for checked in std::iter::once(&plan).chain(&pipeline) {
+        for checked in std::iter::once(plan).chain(pipeline) {
             let sorted = in_order(&checked.map, &checked.findings);
             report.add(&checked.map, &sorted);
             places.extend(sorted.iter().map(|finding| entry(&checked.map, finding)));
             findings.extend(sorted.into_iter().cloned());
         }
         report.message = headline(plan.map.path(), &findings);
-        Self { findings, located: Value::Array(places), report }
+        Self { findings, located: Box::new(Value::Array(places)), report: Box::new(report) }
     }
 
     /// The findings with line and column, as [`located`] gives them.
     pub fn located(&self) -> Value {
-        self.located.clone()
+        Value::clone(&self.located)
     }
 }
 
@@ -118,16 +118,22 @@ fn labels(map: &SourceMap, finding: &Finding) -> Vec<LabeledSpan> {
 }
 
 fn headline(path: &str, findings: &[Finding]) -> String {
-    let counted = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
-        .into_iter()
-        .filter_map(|(severity, word)| {
-            match findings.iter().filter(|finding| finding.severity == severity).count() {
-                0 => None,
-                1 => Some(format!("1 {word}")),
-                many => Some(format!("{many} {word}s")),
-            }
-        });
-    format!("{path}: {}", counted.collect::<Vec<_>>().join(", "))
+    let counted =
+        [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
+            .into_iter()
+            .filter_map(|(severity, word)| {
+                match findings.iter().filter(|finding| finding.severity == severity).count() {
+                    0 => None,
+                    1 => Some(format!("1 {word}")),
+                    many => Some(format!("{many} {word}s")),
+                }
+            });
+    let counted: Vec<String> = counted.collect();
+    if counted.is_empty() {
+        format!("{path}: nothing found")
+    } else {
+        format!("{path}: {}", counted.join(", "))
+    }
 }
 
 fn entry(map: &SourceMap, finding: &Finding) -> Value {

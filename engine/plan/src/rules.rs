@@ -15,6 +15,7 @@ mod pipeline;
 mod removal;
 mod secret_reference;
 mod service;
+mod size;
 mod unverified;
 mod waiver;
 
@@ -57,6 +58,7 @@ const OF_PLANS: &[Rule] = &[
     pipeline::check,
     removal::check,
     secret_reference::check,
+    size::check,
 ];
 
 pub(crate) fn of_plan(text: &Text<'_>) -> Vec<Finding> {
@@ -85,7 +87,7 @@ fn explained_by_rules(pointer: &str) -> Option<String> {
     let segments: Vec<&str> = pointer.split('/').skip(1).collect();
     let length = match segments.as_slice() {
         ["databases", "source" | "target", "url", ..] => 3,
-        ["databases", _] => 2,
+        ["databases", _] | ["load", "part_size" | "bundle_below"] => 2,
         ["phases", _, "steps", _, "kind" | "each" | "remove", ..] => 5,
         _ => return None,
     };

@@ -85,7 +85,7 @@ impl SourceMap {
     /// What to underline: one line at most, because a frame around half a plan shows nothing.
     pub fn underlined(&self, place: &PlanPlace) -> Span {
         let resolved = self.resolve(&place.pointer);
-        let found = self.follows_whole(&place.pointer, &resolved);
+        let found = stands_for(&resolved, &place.pointer);
         let node = self.node(&place.pointer);
         if place.key && found {
             return self.first_line(node.key.unwrap_or(node.value));
@@ -114,7 +114,8 @@ impl SourceMap {
     }
 
     fn node(&self, pointer: &str) -> NodeSpan {
-        let whole = NodeSpan { key: None, value: self.first_line(Span { start: 0, end: self.text.len() }) };
+        let whole =
+            NodeSpan { key: None, value: self.first_line(Span { start: 0, end: self.text.len() }) };
         self.nodes.get(&self.resolve(pointer)).copied().unwrap_or(whole)
     }
 
@@ -136,11 +137,6 @@ impl SourceMap {
         at
     }
 
-    /// Whether a resolved pointer stands for the whole pointer rather than for an ancestor.
-    fn follows_whole(&self, pointer: &str, resolved: &str) -> bool {
-        pointer.starts_with('#') || pointer::name(pointer) == pointer::name(resolved)
-    }
-
     fn child(&self, parent: &str, segment: &str) -> Option<String> {
         let parent = self.redirects.get(parent).map_or(parent, String::as_str);
         let own = format!("{parent}/{segment}");
@@ -154,4 +150,9 @@ impl SourceMap {
             .filter(|source| self.nodes.contains_key(source))
             .find_map(|source| self.child(&source, segment))
     }
+}
+
+/// Whether a resolved pointer stands for the whole of another, rather than for an ancestor of it.
+fn stands_for(resolved: &str, pointer: &str) -> bool {
+    pointer.starts_with('#') || pointer::name(pointer) == pointer::name(resolved)
 }

@@ -33,9 +33,7 @@ pub(crate) struct TextView<'a> {
 
 /// The phases of a plan or a pipeline.
 pub(crate) fn phases(document: &Value) -> Vec<PhaseView<'_>> {
-    objects(document, "/phases")
-        .map(|(pointer, fields)| PhaseView { pointer, fields })
-        .collect()
+    objects(document, "/phases").map(|(pointer, fields)| PhaseView { pointer, fields }).collect()
 }
 
 /// The steps of all phases.

@@ -22,16 +22,18 @@ pub(crate) struct PlanDocument {
     /// Names the move: in messages, reports and the folder of its journal.
     #[schemars(extend("examples" = ["move-shop"]))]
     pub(crate) name: Name,
-    /// The pipeline whose phases run: the name of a shipped one, or the path of a file.
+    /// The pipeline whose phases run: the name of a shipped one, or the path of a YAML file, from the
+    /// folder of the plan.
     #[schemars(length(min = 1), extend("examples" = ["full-load"]))]
     pub(crate) pipeline: String,
-    #[schemars(extend("examples" = ["{ source: …, target: … }"]))]
+    #[schemars(extend("examples" = [{ "source": { "url": { "env": "SOURCE_URL" } }, "target": { "url": { "env": "TARGET_URL" } } }]))]
     pub(crate) databases: Databases,
     #[serde(default)]
     pub(crate) tables: Tables,
-    /// Groups of tables that move together. A table belongs to the first group that claims it; left
-    /// out, all tables are one group.
-    #[serde(default)]
+    /// Groups of tables that move together. A table goes to the group that names it by a pattern; what
+    /// no group names goes to the first that describes it, by properties or by `*`. Every table must
+    /// have a group. Left out, all tables are one group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub(crate) groups: Vec<Group>,
     #[serde(default)]
@@ -41,10 +43,10 @@ pub(crate) struct PlanDocument {
     #[serde(default)]
     pub(crate) verify: VerifySettings,
     /// What differs from the pipeline: phases and steps that are added, replaced or removed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) phases: Vec<Phase>,
     /// Warnings that were read and accepted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) waive: Vec<Waiver>,
 }
 
@@ -53,10 +55,10 @@ pub(crate) struct PlanDocument {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Databases {
     /// Where the data comes from.
-    #[schemars(extend("examples" = ["{ url: { env: SOURCE_URL } }"]))]
+    #[schemars(extend("examples" = [{ "url": { "env": "SOURCE_URL" } }]))]
     pub(crate) source: DatabaseRef,
     /// Where it goes: an empty database.
-    #[schemars(extend("examples" = ["{ url: { env: TARGET_URL } }"]))]
+    #[schemars(extend("examples" = [{ "url": { "env": "TARGET_URL" } }]))]
     pub(crate) target: DatabaseRef,
 }
 
@@ -65,11 +67,11 @@ pub(crate) struct Databases {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tables {
     /// Tables that move. A pattern that matches nothing is an error.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub(crate) include: Vec<PatternText>,
     /// Tables that stay behind, although `include` matches them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) exclude: Vec<PatternText>,
 }
 
@@ -79,11 +81,11 @@ pub(crate) struct Tables {
 pub(crate) struct Group {
     #[schemars(extend("examples" = ["orders"]))]
     pub(crate) name: Name,
-    #[schemars(extend("examples" = ["[public.orders]"]))]
+    #[schemars(extend("examples" = [["public.orders"]]))]
     pub(crate) tables: GroupTables,
 }
 
-/// The tables of a group: a list of patterns, or properties that they have.
+/// The tables of a group: a list of patterns, or properties that the tables have.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum GroupTables {
@@ -95,7 +97,7 @@ pub(crate) enum GroupTables {
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Having {
-    #[schemars(length(min = 1), extend("examples" = ["[primary_key]"]))]
+    #[schemars(length(min = 1), extend("examples" = [["primary_key"]]))]
     pub(crate) having: Vec<Property>,
     /// Only tables that also match one of these patterns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,7 +125,7 @@ pub(crate) struct Phase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool", extend("const" = true))]
     remove: Option<bool>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     steps: Vec<StepText>,
 }
 
@@ -156,9 +158,7 @@ pub(crate) struct PipelinePhase {
 /// A name: letters, digits, `_` and `-`, beginning with a letter.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub(crate) struct Name(
-    #[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9_-]*$"))] pub(crate) String,
-);
+pub(crate) struct Name(#[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9_-]*$"))] pub(crate) String);
 
 /// A pattern: `schema.table`, where `*` is any text and `?` any one character; `*` alone is every table.
 /// Letters match as the catalog holds them; odd names stand in double quotes, as in SQL: `"Odd.Schema".x`.

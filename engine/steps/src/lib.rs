@@ -1,1 +1,33 @@
+//! The step kinds, and what performs them: one file per kind, one line in the list of kinds.
+//!
+//! Steps see their own parameters and typed inputs, never the graph. What a step sends is settled
+//! when the plan is compiled: the script that the dry-run shows is the script that the run sends.
 
+mod archive;
+mod comparing;
+mod context;
+mod copy_format;
+mod drop;
+mod fence;
+mod fill;
+mod guarded;
+mod kinds;
+mod large_objects;
+mod partitions;
+mod performer;
+mod scan;
+mod script;
+mod sessions;
+mod setting;
+mod step;
+#[cfg(test)]
+mod testing;
+mod uncertain;
+
+pub use context::SharedEpoch;
+pub use fence::ServerFence;
+pub use kinds::kinds;
+pub use kinds::preflight::{Question, findings as preflight};
+pub use performer::StepPerformer;
+pub use scan::{LedgerSeen, Leftover, LiveSessions, remove, scan};
+pub use sessions::SessionSeen;

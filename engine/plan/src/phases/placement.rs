@@ -50,7 +50,9 @@ pub(super) fn order(base: &[PhasePlan], entries: &[PhaseView<'_>]) -> (Vec<Strin
         if known.contains(&name) {
             findings.extend(keeps_its_place(name, view));
         } else if !all.contains(&name) {
-            all.push(name);
+            if !view.removes() {
+                all.push(name);
+            }
             match place(name, view, &known) {
                 Ok(place) => new.push(NewPhase { name, view, place }),
                 Err(finding) => {
@@ -72,11 +74,19 @@ pub(super) fn order(base: &[PhasePlan], entries: &[PhaseView<'_>]) -> (Vec<Strin
 }
 
 /// Puts phases in as soon as those are there that they name. What is left names one another.
-fn put_in<'a>(order: &mut Vec<&'a str>, mut new: Vec<NewPhase<'a, '_>>) -> Option<Finding> {
+fn put_in<'a>(order: &mut Vec<&'a str>, mut new: Vec<NewPhase<'a, '_>>) -> Vec<Finding> {
     let mut behind: BTreeMap<&str, &str> = BTreeMap::new();
-    loop {
+    let mut findings = Vec::new();
+    while !new.is_empty() {
         let ready = new.iter().position(|phase| order.contains(&phase.place.anchor()));
-        let Some(ready) = ready else { break };
+        let Some(ready) = ready else {
+            let (finding, name) = cycle(&new, order.first().copied());
+            findings.push(finding);
+            // With one of them placed anywhere, the others can be, and further cycles are found.
+            order.push(name);
+            new.retain(|phase| phase.name != name);
+            continue;
+        };
         let NewPhase { name, place, .. } = new.remove(ready);
         let anchor = order.iter().position(|phase| *phase == place.anchor()).unwrap_or(0);
         let at = match place {
@@ -84,12 +94,14 @@ fn put_in<'a>(order: &mut Vec<&'a str>, mut new: Vec<NewPhase<'a, '_>>) -> Optio
             Place::After(anchor_name) => {
                 behind.insert(name, anchor_name);
                 let followers = order[anchor + 1..].iter();
-                anchor + 1 + followers.take_while(|phase| follows(&behind, phase, anchor_name)).count()
+                anchor
+                    + 1
+                    + followers.take_while(|phase| follows(&behind, phase, anchor_name)).count()
             }
         };
         order.insert(at, name);
     }
-    (!new.is_empty()).then(|| cycle(&new))
+    findings
 }
 
 /// Whether a phase was put behind another, directly or behind one that was.
@@ -102,17 +114,21 @@ fn follows(behind: &BTreeMap<&str, &str>, phase: &str, anchor: &str) -> bool {
 
 fn place<'a>(name: &str, view: &PhaseView<'a>, known: &[&str]) -> Result<Place<'a>, Finding> {
     if view.removes() {
-        return Err(Finding::error(codes::UNKNOWN_PHASE, format!("there is no phase `{name}` to remove"))
-            .at_value(view.at("name"), "not a phase of the pipeline")
-            .help(suggestion(name, "phases", known)));
+        return Err(Finding::error(
+            codes::UNKNOWN_PHASE,
+            format!("there is no phase `{name}` to remove"),
+        )
+        .at_value(view.at("name"), "not a phase of the pipeline")
+        .help(suggestion(name, "phases", known)));
     }
     match (view.text("after"), view.text("before")) {
-        (Some(_), Some(_)) => {
-            Err(Finding::error(codes::PHASE_HAS_PLACE, format!("phase `{name}` is put in two places"))
-                .at_key(view.at("before"), "one place")
-                .at_key(view.at("after"), "the other")
-                .help("keep `after` or `before`, not both"))
-        }
+        (Some(_), Some(_)) => Err(Finding::error(
+            codes::PHASE_HAS_PLACE,
+            format!("phase `{name}` is put in two places"),
+        )
+        .at_key(view.at("before"), "one place")
+        .at_key(view.at("after"), "the other")
+        .help("keep `after` or `before`, not both")),
         (Some(anchor), None) => Ok(Place::After(anchor)),
         (None, Some(anchor)) => Ok(Place::Before(anchor)),
         (None, None) => Err(without_place(name, view, known)),
@@ -120,9 +136,12 @@ fn place<'a>(name: &str, view: &PhaseView<'a>, known: &[&str]) -> Result<Place<'
 }
 
 fn without_place(name: &str, view: &PhaseView<'_>, known: &[&str]) -> Finding {
-    let message = format!("phase `{name}` is not one of the pipeline's and says not where it goes");
+    let message =
+        format!("phase `{name}` is not one of the pipeline's and does not say where it goes");
     let add = match known.last() {
-        Some(last) => format!("if it is new, add `after: {last}`, or another of: {}", listed(known)),
+        Some(last) => {
+            format!("if it is new, add `after: {last}`, or another of: {}", listed(known))
+        }
         None => "add `after:`".to_owned(),
     };
     let help = match nearest(name, known.iter().copied()) {
@@ -142,7 +161,9 @@ fn keeps_its_place(name: &str, view: &PhaseView<'_>) -> Option<Finding> {
             format!("phase `{name}` has its place in the pipeline and cannot be moved"),
         )
         .at_key(view.at(field), "says where it goes")
-        .help(format!("remove `{field}`; for a phase of your own, choose another name than `{name}`")),
+        .help(format!(
+            "remove `{field}`; for a phase of your own, choose another name than `{name}`"
+        )),
     )
 }
 
@@ -156,7 +177,8 @@ fn unknown_anchor(phase: &NewPhase<'_, '_>, all: &[&str]) -> Finding {
         .help(suggestion(anchor, "phases", &others))
 }
 
-fn cycle(stuck: &[NewPhase<'_, '_>]) -> Finding {
+/// One cycle among phases that all wait, and a phase of it.
+fn cycle<'a>(stuck: &[NewPhase<'a, '_>], placed: Option<&str>) -> (Finding, &'a str) {
     let mut path = vec![&stuck[0]];
     let start = loop {
         let anchor = path[path.len() - 1].place.anchor();
@@ -171,12 +193,15 @@ fn cycle(stuck: &[NewPhase<'_, '_>]) -> Finding {
     let round = &path[start..];
     let names: Vec<&str> = round.iter().chain(round.first()).map(|phase| phase.name).collect();
     let message = format!("phases are placed by one another: {}", names.join(" → "));
-    let finding = Finding::error(codes::PHASE_CYCLE, message).help(format!(
-        "put one of them behind or before a phase of the pipeline, for example `{}`",
-        round[0].name
-    ));
-    round.iter().fold(finding, |finding, phase| {
+    let help = format!(
+        "put `{}` behind a phase of the pipeline, for example `after: {}`",
+        round[0].name,
+        placed.unwrap_or("…")
+    );
+    let finding = Finding::error(codes::PHASE_CYCLE, message).help(help);
+    let finding = round.iter().fold(finding, |finding, phase| {
         let label = format!("`{}` waits for this to be placed", phase.name);
         finding.at_value(phase.view.at(phase.place.field()), label)
-    })
+    });
+    (finding, round[0].name)
 }

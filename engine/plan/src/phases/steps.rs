@@ -39,18 +39,15 @@ pub(super) fn merge(
     steps
 }
 
-fn place(
-    phase: &PhaseName,
-    view: &StepView<'_>,
-    steps: &[DeclaredStep],
-) -> Result<usize, Finding> {
+fn place(phase: &PhaseName, view: &StepView<'_>, steps: &[DeclaredStep]) -> Result<usize, Finding> {
     let (field, offset) = if view.has("after") { ("after", 1) } else { ("before", 0) };
     let Some(anchor) = view.text(field) else { return Ok(steps.len()) };
     if let Some(at) = steps.iter().position(|step| step.name == anchor) {
         return Ok(at + offset);
     }
     let name = view.name().unwrap_or_default();
-    let message = format!("step `{name}` goes {field} `{anchor}`, which is not a step of `{phase}`");
+    let message =
+        format!("step `{name}` goes {field} `{anchor}`, which is not a step of `{phase}`");
     Err(Finding::error(codes::UNKNOWN_STEP, message)
         .at_value(view.at(field), "not a step of this phase")
         .help(suggestion(anchor, "steps so far", &names(steps))))

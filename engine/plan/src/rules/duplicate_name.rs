@@ -17,7 +17,11 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let named = groups.filter_map(|(at, group)| {
         Some((pointer::child(&at, "name"), group.get("name").and_then(Value::as_str)?))
     });
-    findings.extend(repeated("group", "choose another name, or list the tables of both in one", named));
+    findings.extend(repeated(
+        "group",
+        "choose another name, or list the tables of both in one",
+        named,
+    ));
     for phase in &phases {
         let steps = phase.steps();
         let named = steps.iter().filter_map(|step| Some((step.at("name"), step.name()?)));

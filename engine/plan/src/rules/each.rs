@@ -3,9 +3,9 @@
 use pgkedge_model::{Each, Finding, KindSpec};
 
 use super::Text;
+use crate::codes;
 use crate::nearest::nearest;
 use crate::views::{self, StepView};
-use crate::codes;
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let steps = views::steps(text.json);
@@ -18,11 +18,14 @@ fn finding(step: &StepView<'_>, spec: &KindSpec) -> Option<Finding> {
     let name = step.name().unwrap_or(kind);
     if !step.has("each") {
         let first = possible.first().filter(|_| !step.removes())?;
-        let message = format!("step `{name}` says not what `{kind}` is repeated for");
+        let message = format!("step `{name}` does not say what `{kind}` is repeated for");
         return Some(
             Finding::error(codes::EACH_MISSING, message)
                 .at_value(step.at("kind"), "needs `each`")
-                .help(format!("add `each: {first}`; possible: {}", possible.join(", "))),
+                .help(match possible.as_slice() {
+                    [_] => format!("add `each: {first}`"),
+                    _ => format!("add `each: {first}`; possible: {}", possible.join(", ")),
+                }),
         );
     }
     if step.each().is_some_and(|each| spec.each.contains(&each)) {
@@ -32,7 +35,9 @@ fn finding(step: &StepView<'_>, spec: &KindSpec) -> Option<Finding> {
     let message = format!("step `{name}`: `{kind}` cannot be repeated for each `{given}`");
     let help = match nearest(given, possible.iter().map(String::as_str)) {
         _ if possible.is_empty() => format!("remove `each`: `{kind}` runs once"),
-        Some(nearest) => format!("did you mean `each: {nearest}`? possible: {}", possible.join(", ")),
+        Some(nearest) => {
+            format!("did you mean `each: {nearest}`? possible: {}", possible.join(", "))
+        }
         None => format!("possible: {}", possible.join(", ")),
     };
     Some(
@@ -44,5 +49,8 @@ fn finding(step: &StepView<'_>, spec: &KindSpec) -> Option<Finding> {
 
 /// As it is written in YAML.
 fn name(each: Each) -> String {
-    serde_json::to_value(each).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+    serde_json::to_value(each)
+        .ok()
+        .and_then(|name| Some(name.as_str()?.to_owned()))
+        .unwrap_or_default()
 }

@@ -30,9 +30,9 @@ fn search(value: &Value, at: &str, findings: &mut Vec<Finding>) {
 }
 
 fn finding(at: &str) -> Finding {
-    let database = ["source", "target"].into_iter().find(|name| {
-        pointer::is_within(at, &format!("/databases/{name}"))
-    });
+    let database = ["source", "target"]
+        .into_iter()
+        .find(|name| pointer::is_within(at, &format!("/databases/{name}")));
     let help = match database {
         Some(name) => {
             let variable = format!("{}_URL", name.to_uppercase());
@@ -46,7 +46,7 @@ fn finding(at: &str) -> Finding {
                  environment or from a password file"
             .to_owned(),
     };
-    Finding::error(codes::LITERAL_PASSWORD, "a password is written out in the plan")
+    Finding::error(codes::LITERAL_PASSWORD, "a password is written out")
         .at_value(at, "holds a password (masked here)")
         .help(help)
 }

@@ -9,7 +9,9 @@ use crate::{codes, pointer, views};
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let phases = views::phases(text.json);
     let mut names: Vec<(String, &str)> = Vec::new();
-    names.extend(text.json.get("name").and_then(Value::as_str).map(|name| ("/name".to_owned(), name)));
+    names.extend(
+        text.json.get("name").and_then(Value::as_str).map(|name| ("/name".to_owned(), name)),
+    );
     names.extend(views::objects(text.json, "/groups").filter_map(|(at, group)| {
         Some((pointer::child(&at, "name"), group.get("name").and_then(Value::as_str)?))
     }));
@@ -25,8 +27,11 @@ fn finding(at: String, name: &str) -> Option<Finding> {
     let Err(InvalidIdent::TooLong { bytes, .. }) = Ident::new(name) else { return None };
     let kept: String = name.chars().take(63).collect();
     Some(
-        Finding::error(codes::NAME_TOO_LONG, format!("a name of {bytes} bytes; PostgreSQL keeps 63"))
-            .at_value(at, format!("{} bytes too long", bytes - 63))
-            .help(format!("shorten it; the part that would be kept: `{kept}`")),
+        Finding::error(
+            codes::NAME_TOO_LONG,
+            format!("a name of {bytes} bytes; PostgreSQL keeps 63"),
+        )
+        .at_value(at, format!("{} bytes too long", bytes - 63))
+        .help(format!("shorten it; the part that would be kept: `{kept}`")),
     )
 }

@@ -3,9 +3,9 @@
 use pgkedge_model::Finding;
 
 use super::Text;
+use crate::codes;
 use crate::pattern::{InvalidPattern, Pattern};
 use crate::views::{self, TextView};
-use crate::codes;
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let mut patterns = views::texts(text.json, "/tables/include");

@@ -4,8 +4,8 @@ use pgkedge_model::Finding;
 use serde_json::Value;
 
 use super::Text;
-use crate::nearest::suggestion;
 use crate::codes;
+use crate::nearest::suggestion;
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let name = text.json.get("pipeline").and_then(Value::as_str);
@@ -17,6 +17,6 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     vec![
         Finding::error(codes::UNKNOWN_PIPELINE, format!("there is no pipeline `{name}`"))
             .at_value("/pipeline", "neither a shipped pipeline nor a file")
-            .help(format!("{help}\na file is found by its path, from where pgkedge runs")),
+            .help(format!("{help}\na pipeline of your own is named by its path, from the folder of the plan, and ends with .yaml")),
     ]
 }

@@ -3,14 +3,20 @@
 use pgkedge_model::Finding;
 
 use super::Text;
-use crate::views::{self, STEP_FIELDS};
 use crate::codes;
+use crate::views::{self, STEP_FIELDS};
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for phase in views::phases(text.json) {
         if phase.removes() && phase.has("steps") {
-            findings.push(finding("phase", phase.name(), phase.at("remove"), phase.at("steps"), "steps"));
+            findings.push(finding(
+                "phase",
+                phase.name(),
+                phase.at("remove"),
+                phase.at("steps"),
+                "steps",
+            ));
         }
         for step in phase.steps().iter().filter(|step| step.removes()) {
             let other = STEP_FIELDS.into_iter().filter(|field| !["name", "remove"].contains(field));

@@ -6,19 +6,29 @@ use serde_json::Value;
 use super::Text;
 use crate::{codes, passwords, pointer};
 
-const WAYS: &str = "ways: { env: VARIABLE }, { file: PATH }, { command: [PROGRAM, …] }, { service: NAME }";
+const WAYS: &str =
+    "ways: { env: VARIABLE }, { file: PATH }, { command: [PROGRAM, …] }, { service: NAME }";
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     ["source", "target"]
         .into_iter()
         .filter_map(|database| {
-            let at = format!("/databases/{database}/url");
-            let url = text.json.pointer(&at)?;
+            let of = format!("/databases/{database}");
+            let at = format!("{of}/url");
+            let fields = text.json.pointer(&of)?.as_object()?;
+            let Some(url) = fields.get("url") else { return Some(missing(database, of)) };
             // The rule about passwords has more to say.
             let told = !passwords::find(&url.to_string()).is_empty();
             if told { None } else { finding(database, &at, url) }
         })
         .collect()
+}
+
+fn missing(database: &str, at: String) -> Finding {
+    let variable = format!("{}_URL", database.to_uppercase());
+    Finding::error(codes::MISSING_FIELD, format!("the {database} needs a url"))
+        .at_value(at, "`url` is missing here")
+        .help(format!("add `url: {{ env: {variable} }}`\n{WAYS}"))
 }
 
 fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
@@ -29,8 +39,10 @@ fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
     };
     let instead = format!("write `url: {{ env: {variable} }}`");
     let Value::Object(reference) = url else {
-        let message = format!("the url of the {database} is written out");
-        let help = format!("keep it outside of the plan: {instead}");
+        let empty = url.is_null() || url == "";
+        let what = if empty { "empty" } else { "written out" };
+        let help = if empty { instead } else { format!("keep it outside of the plan: {instead}") };
+        let message = format!("the url of the {database} is {what}");
         return wrong(message, "not a reference", at.to_owned(), help);
     };
     let mut fields = reference.iter();
@@ -49,7 +61,8 @@ fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
         ("env" | "file" | "service", Value::String(name)) if !name.is_empty() => None,
         ("command", Value::Array(words)) if is_command(words) => None,
         ("command", _) => {
-            let message = format!("the command for the url of the {database} must be a list of words");
+            let message =
+                format!("the command for the url of the {database} must be a list of words");
             let help = "write the program and its arguments one by one: `command: [vault, read, shop/url]`";
             wrong(message, "not a command", place, help.to_owned())
         }

@@ -4,16 +4,15 @@ use pgkedge_model::{DeclaredStep, Finding};
 use serde_json::Value;
 
 use super::Text;
+use crate::codes;
 use crate::nearest::suggestion;
 use crate::views;
-use crate::codes;
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
     let Some(phases) = text.phases else { return Vec::new() };
     let steps: Vec<&DeclaredStep> = phases.iter().flat_map(|phase| &phase.steps).collect();
-    let is_service = |step: &DeclaredStep| {
-        text.kinds.iter().any(|spec| spec.kind == step.kind && spec.service)
-    };
+    let is_service =
+        |step: &DeclaredStep| text.kinds.iter().any(|spec| spec.kind == step.kind && spec.service);
     let services: Vec<&str> =
         steps.iter().filter(|step| is_service(step)).map(|step| step.name.as_str()).collect();
     let mut findings = Vec::new();

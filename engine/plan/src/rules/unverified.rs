@@ -3,9 +3,9 @@
 use pgkedge_model::Finding;
 
 use super::Text;
+use crate::codes;
 use crate::plan::PhasePlan;
 use crate::views;
-use crate::codes;
 
 /// Warnings of a plan's text that `waive` may name.
 pub(crate) const WAIVABLE: [&str; 1] = [codes::UNVERIFIED];
@@ -48,8 +48,10 @@ fn culprit(text: &Text<'_>, base: &[PhasePlan]) -> Option<String> {
         }
         let steps = entry.steps();
         let lost = phase.steps.iter().filter(|step| step.kind == KIND);
-        let lost = lost.flat_map(|lost| steps.iter().find(|step| step.name() == Some(&lost.name)));
-        if let Some(step) = lost.into_iter().next() {
+        let lost =
+            lost.filter_map(|lost| steps.iter().find(|step| step.name() == Some(&lost.name)));
+        let mut lost = lost;
+        if let Some(step) = lost.next() {
             return Some(step.at("name"));
         }
     }

@@ -39,7 +39,10 @@ fn unknown(at: String, code: &str) -> Finding {
 }
 
 fn unused(at: String, code: &str) -> Finding {
-    Finding::error(codes::UNUSED_WAIVER, format!("`{code}` is waived, but there is no such warning"))
-        .at_value(at, "nothing to waive")
-        .help("remove this waiver, so that the warning is seen if it ever comes")
+    Finding::error(
+        codes::UNUSED_WAIVER,
+        format!("`{code}` is waived, but there is no such warning"),
+    )
+    .at_value(at, "nothing to waive")
+    .help("remove this waiver, so that the warning is seen if it ever comes")
 }

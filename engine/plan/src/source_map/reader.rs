@@ -143,9 +143,12 @@ impl<'a> Reader<'a> {
         let slot = self.slot(span)?;
         let Some(Anchor { pointer, nodes: Some(nodes) }) = self.anchors.get(&anchor) else {
             let place = self.map.add_place(span);
-            return Err(Finding::error(codes::ENDLESS_ALIAS, "an alias stands inside its own anchor")
-                .at_value(place, "this repeats what it is part of")
-                .help("write the repeated fields out"));
+            return Err(Finding::error(
+                codes::ENDLESS_ALIAS,
+                "an alias stands inside its own anchor",
+            )
+            .at_value(place, "this repeats what it is part of")
+            .help("write the repeated fields out"));
         };
         let nodes = *nodes;
         self.map.redirects.insert(slot.pointer.clone(), pointer.clone());
@@ -156,7 +159,8 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let place = self.map.add_place(span);
-        let message = format!("aliases repeat so much that the plan has more than {MOST_NODES} values");
+        let message =
+            format!("aliases repeat so much that the plan has more than {MOST_NODES} values");
         Err(Finding::error(codes::ENDLESS_ALIAS, message)
             .at_value(place, "one alias too many")
             .help("write the repeated fields out, or repeat less"))
@@ -165,9 +169,12 @@ impl<'a> Reader<'a> {
     fn open(&mut self, items: Items, anchor: usize, span: Span) -> Result<(), Finding> {
         if self.frames.len() == DEEPEST {
             let place = self.map.add_place(span);
-            return Err(Finding::error(codes::TOO_DEEP, format!("more than {DEEPEST} levels of nesting"))
-                .at_value(place, "one level too many")
-                .help("a plan needs fewer than ten levels: look for brackets that are not closed"));
+            return Err(Finding::error(
+                codes::TOO_DEEP,
+                format!("more than {DEEPEST} levels of nesting"),
+            )
+            .at_value(place, "one level too many")
+            .help("a plan needs fewer than ten levels: look for brackets that are not closed"));
         }
         let Slot { pointer, key } = self.slot(span)?;
         self.anchor(anchor, &pointer, None);
@@ -190,7 +197,8 @@ impl<'a> Reader<'a> {
 
     /// Takes a scalar as a key, if a mapping waits for one.
     fn takes_key(&mut self, text: &str, span: Span) -> bool {
-        let Some(Frame { pointer, items: Items::Mapping { key, seen }, .. }) = self.frames.last_mut()
+        let Some(Frame { pointer, items: Items::Mapping { key, seen }, .. }) =
+            self.frames.last_mut()
         else {
             return false;
         };
@@ -232,12 +240,17 @@ impl<'a> Reader<'a> {
             }
             Items::Mapping { key, .. } => {
                 if let Some((name, key)) = key.take() {
-                    return Ok(Slot { pointer: pointer::child(&frame.pointer, name), key: Some(key) });
+                    return Ok(Slot {
+                        pointer: pointer::child(&frame.pointer, name),
+                        key: Some(key),
+                    });
                 }
                 let place = self.map.add_place(span);
                 Err(Finding::error(codes::COMPLEX_KEY, "a key must be a text")
                     .at_value(place, "no text")
-                    .help("write `key: value`; put quotes around a text that starts with *, [ or {"))
+                    .help(
+                        "write `key: value`; put quotes around a text that starts with *, [ or {",
+                    ))
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Step kinds as `plan` sees them, and the ways to run it. The real ones are checked against the
 //! pipelines by the tests of the whole workspace.
 
-#![allow(dead_code, reason = "every test file uses a part")]
-#![expect(unreachable_pub, reason = "a module of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(dead_code, reason = "parameters of kinds are types for their schemas")]
 
 use std::path::PathBuf;
 
@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
+struct Nothing;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,23 +46,29 @@ struct ReleaseSnapshot {
 #[serde(deny_unknown_fields)]
 struct Sql {
     /// The server that the statements are for.
+    #[serde(default = "target")]
     on: Server,
-    #[serde(default)]
-    statements: Vec<String>,
-    #[serde(default)]
-    run: Option<String>,
+    /// Statements, with semicolons between them.
+    #[schemars(extend("examples" = ["select 1"]))]
+    run: String,
     /// Whether the statements may be sent again after a crash.
-    #[schemars(extend("examples" = [true]))]
+    #[serde(default)]
     idempotent: bool,
     #[serde(default)]
     probe: Option<String>,
+}
+
+fn target() -> Server {
+    Server::Target
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Command {
     /// The program and its arguments.
+    #[schemars(length(min = 1))]
     run: Vec<String>,
+    #[serde(default)]
     idempotent: bool,
     #[serde(default)]
     probe: Option<Vec<String>>,
@@ -100,8 +105,8 @@ const fn kind(kind: &'static str, params: fn() -> Value, each: &'static [Each]) 
     }
 }
 
-pub const KINDS: &[KindSpec] = &[
-    kind("analyze", params::<Nothing>, &[Each::Table]),
+pub(crate) const KINDS: &[KindSpec] = &[
+    kind("analyze", params::<Nothing>, &[Each::Table, Each::MaterializedView]),
     kind("approval", params::<Approval>, &[]),
     kind("command", params::<Command>, &[]),
     kind("compare_catalogs", params::<Nothing>, &[]),
@@ -122,11 +127,11 @@ pub const KINDS: &[KindSpec] = &[
     kind("set_sequence", params::<Nothing>, &[Each::Sequence]),
     kind("sql", params::<Sql>, &[]),
     kind("validate_foreign_key", params::<Nothing>, &[Each::ForeignKey]),
-    kind("verify", params::<Nothing>, &[Each::Table]),
+    kind("verify", params::<Nothing>, &[Each::Table, Each::MaterializedView]),
 ];
 
 /// The shipped pipelines, and those beside the fixtures.
-pub struct Folders;
+pub(crate) struct Folders;
 
 impl Pipelines for Folders {
     fn load(&self, name: &str) -> Option<String> {
@@ -143,16 +148,16 @@ impl Pipelines for Folders {
     }
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-pub fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     root().join("tests/offline/plan")
 }
 
 /// Files of a folder by name, sorted.
-pub fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -166,19 +171,19 @@ pub fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-pub fn checked(bytes: impl AsRef<[u8]>) -> Result<Plan, Rejection> {
+pub(crate) fn checked(bytes: impl AsRef<[u8]>) -> Result<Plan, Rejection> {
     check(PlanSource { path: "plan.yaml", bytes: bytes.as_ref() }, &Folders, KINDS)
 }
 
 /// The smallest plan, with more behind it.
-pub fn plan_with(more: &str) -> String {
+pub(crate) fn plan_with(more: &str) -> String {
     format!(
         "version: 1\nname: move-shop\npipeline: full-load\ndatabases:\n  \
          source: {{ url: {{ env: SOURCE_URL }} }}\n  target: {{ url: {{ env: TARGET_URL }} }}\n{more}"
     )
 }
 
-pub fn rendered(diagnostic: &dyn miette::Diagnostic) -> String {
+pub(crate) fn rendered(diagnostic: &dyn miette::Diagnostic) -> String {
     let mut text = String::new();
     miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
         .with_width(100)

@@ -1,11 +1,9 @@
 //! Every way in which a text is no plan, and what a reader is told about it.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{checked, files, fixtures, rendered};
 use pgkedge_plan::{CODES, report};
-use support::{checked, files, fixtures, rendered};
 
 /// The findings' codes and the message as it is shown.
 fn told(bytes: &[u8]) -> (Vec<String>, String) {

@@ -1,0 +1,111 @@
+//! Archive entries as steps: their keys, their touches, and the text of their statements.
+
+use pgkedge_model::{Entry, Object, Section, Server, Touch};
+/// `872 TABLE public.orders`: unique in an archive, and of use to a reader.
+pub(crate) fn key(entry: &Entry) -> String {
+    let name = entry.name.as_str();
+    match &entry.schema {
+        Some(schema) => format!("{} {} {schema}.{name}", entry.number, entry.kind),
+        None => format!("{} {} {name}", entry.number, entry.kind),
+    }
+}
+
+/// An entry comes after those that it depends on.
+pub(crate) fn touches(entry: &Entry) -> Vec<Touch> {
+    let read = |number: &u32| Touch::read(Object::new("entry", number));
+    let mut touches: Vec<Touch> = entry.depends.iter().map(read).collect();
+    touches.push(Touch::write(Object::new("entry", entry.number)));
+    touches
+}
+
+/// Settings of an entry that this version of the target knows.
+pub(crate) fn settings(entry: &Entry, target_major: u32) -> Vec<(&str, &str)> {
+    entry
+        .settings
+        .iter()
+        .filter(|(name, _)| match name.as_str() {
+            "default_tablespace" => true,
+            "default_table_access_method" => target_major >= 12,
+            _ => false,
+        })
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+/// Whether an entry belongs to post-data: by its own section, or because it needs one that does.
+/// Comments and grants have no section of their own.
+pub(crate) fn is_post_data<'a>(
+    entry: &'a Entry,
+    by_number: &impl Fn(u32) -> Option<&'a Entry>,
+) -> bool {
+    let is_post = |entry: &Entry| entry.section == Section::PostData;
+    is_post(entry)
+        || (entry.class == 0
+            && is_attached(entry)
+            && entry.depends.iter().filter_map(|number| by_number(*number)).any(is_post))
+}
+
+/// Whether an entry only adds to another one's object: a comment, grants, a label.
+pub(crate) fn is_attached(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "COMMENT" | "ACL" | "SECURITY LABEL")
+}
+
+/// The position of the first occurrence of `word` that stands outside of quotes.
+pub(crate) fn find_word(sql: &str, word: &str) -> Option<usize> {
+    let mut quote: Option<u8> = None;
+    for (at, byte) in sql.bytes().enumerate() {
+        match quote {
+            Some(open) if byte == open => quote = None,
+            Some(_) => {}
+            None if byte == b'"' || byte == b'\'' => quote = Some(byte),
+            None if sql.as_bytes()[at..].starts_with(word.as_bytes()) => return Some(at),
+            None => {}
+        }
+    }
+    None
+}
+
+/// Splits at the first occurrence of `word` that stands outside of quotes.
+pub(crate) fn split_once<'a>(sql: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+    let at = find_word(sql, word)?;
+    Some((&sql[..at], &sql[at + word.len()..]))
+}
+
+/// The words of a statement; a quoted name is a part of its word.
+pub(crate) fn words(sql: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = sql.trim();
+    while !rest.is_empty() {
+        let end = [" ", "\n", "\t"].iter().filter_map(|space| find_word(rest, space)).min();
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        words.push(word);
+        rest = after.trim_start();
+    }
+    words
+}
+
+/// The place of an entry's object, for findings.
+pub(crate) fn place(entry: &Entry) -> pgkedge_model::Place {
+    pgkedge_model::Place::Object { server: Server::Source, object: key(entry) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_in_quotes_is_no_word() {
+        let sql = r#"ALTER TABLE "a SET DEFAULT b" ALTER c SET DEFAULT ' SET DEFAULT '"#;
+        let (before, after) = split_once(sql, " SET DEFAULT ").unwrap();
+        assert_eq!(before, r#"ALTER TABLE "a SET DEFAULT b" ALTER c"#);
+        assert_eq!(after, "' SET DEFAULT '");
+    }
+
+    #[test]
+    fn words_keep_quoted_names_whole() {
+        assert_eq!(
+            words(r#"GRANT ALL ON "a ""b" TO  "c d""#),
+            ["GRANT", "ALL", "ON", r#""a ""b""#, "TO", r#""c d""#]
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! Creates the objects of one section of the archive, in its order.
+
+mod part;
+mod public_schema;
+
+use pgkedge_model::{
+    Call, Draft, Entry, Expansion, Failure, Finding, Fold, Leaves, Script, SecretString, Section,
+    Server, Undo, quote_literal,
+};
+use pgkedge_render::Block;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::part::SchemaPart;
+use crate::context::StepContext;
+use crate::fill::Observed;
+use crate::step::Step;
+use crate::{archive, drop, script};
+
+pub(crate) struct CopySchema;
+
+/// Which entries of the archive are created.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// `pre-data` is what rows need, `post-data` what is better created after them.
+    section: Section,
+    /// Leaves these out, for other steps.
+    #[serde(default)]
+    without: Vec<SchemaPart>,
+    /// Creates these alone.
+    #[serde(default)]
+    only: Option<Vec<SchemaPart>>,
+}
+
+/// What is known of a member at run time.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct MemberParams {
+    /// OID of the user mapping whose options are read from the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_mapping: Option<u32>,
+}
+
+/// What the secret of a user mapping's options is called.
+const OPTIONS: &str = "options of the user mapping";
+
+impl Step for CopySchema {
+    const KIND: &'static str = "copy_schema";
+    const ABOUT: &'static str = "Creates the objects of one section of the source's schema.";
+    const LEAVES: Leaves = Leaves::Result;
+    type Params = Params;
+
+    fn expand(params: &Params, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+        let mut drafts = Vec::new();
+        if params.section == Section::PreData && params.only.is_none() {
+            drafts.extend(public_schema::drop_empty(expansion)?);
+        }
+        let chosen = chosen(params, expansion);
+        drafts.reserve(chosen.len());
+        for entry in chosen {
+            drafts.extend(draft(entry, expansion)?);
+        }
+        Ok(drafts)
+    }
+
+    async fn observe(context: &StepContext, call: &Call) -> Result<Observed, Failure> {
+        let mut observed = Observed::default();
+        for member in &call.node.members {
+            let params: Option<MemberParams> = context.member(&call.node, member)?;
+            if let Some(oid) = params.and_then(|params| params.user_mapping) {
+                observed.set_secret_sql(&member.key, OPTIONS, mapping_options(context, oid).await?);
+            }
+        }
+        Ok(observed)
+    }
+}
+
+/// Entries of the section and of the wanted parts, without those of excluded tables.
+fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
+    let by_number = |number: u32| expansion.source.entries.get(&number).copied();
+    let wants_post = params.section == Section::PostData;
+    let is_wanted = |entry: &&'a Entry| {
+        let part = part::of(entry, &by_number);
+        part != SchemaPart::Subscriptions
+            && !params.without.contains(&part)
+            && params.only.as_ref().is_none_or(|only| only.contains(&part))
+            && !expansion.excluded_entries.contains(&entry.number)
+    };
+    expansion
+        .facts
+        .source
+        .entries
+        .iter()
+        .filter(|entry| archive::is_post_data(entry, &by_number) == wants_post)
+        .filter(is_wanted)
+        .collect()
+}
+
+/// The draft of one entry; none where nothing is to be done.
+fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<Finding>> {
+    let statements = statements(entry, expansion);
+    if statements.is_empty() {
+        return Ok(None);
+    }
+    let major = expansion.facts.target_version().major();
+    let withheld = is_withheld(entry);
+    let context = json!({
+        "settings": archive::settings(entry, major),
+        "statements": statements,
+        "withheld": withheld.then_some(OPTIONS),
+        "undo": undo(entry, expansion),
+    });
+    let user_mapping = withheld.then_some(entry.oid);
+    Ok(Some(Draft {
+        key: archive::key(entry),
+        params: match user_mapping {
+            Some(_) => json!(MemberParams { user_mapping }),
+            None => Value::Null,
+        },
+        touches: archive::touches(entry),
+        script: Script {
+            run: script::guarded(CopySchema::KIND, Block::Run, &context)?,
+            undo: match script::guarded(CopySchema::KIND, Block::Undo, &context)? {
+                statements if statements.is_empty() => Undo::Nothing,
+                statements => Undo::Statements(statements),
+            },
+            ..Script::default()
+        },
+        cost: 0,
+        fold: Fold::Chain,
+        stops: None,
+    }))
+}
+
+/// What is sent for an entry: the archive's statements, without those that the target has no use for.
+fn statements(entry: &Entry, expansion: &Expansion<'_>) -> Vec<String> {
+    if is_comment_on_foreign_extension(entry, expansion) {
+        return Vec::new();
+    }
+    let has_public = public_schema::is_there(expansion);
+    let creates_public = |sql: &&String| {
+        public_schema::is_entry(entry) && sql.starts_with("CREATE SCHEMA ") && has_public
+    };
+    entry.statements.iter().filter(|sql| !creates_public(sql)).cloned().collect()
+}
+
+/// The comment of an extension belongs to the extension's owner. Where the target has it already
+/// that is somebody else, and the comment is the extension's own.
+fn is_comment_on_foreign_extension(entry: &Entry, expansion: &Expansion<'_>) -> bool {
+    let Some(target) = &expansion.facts.target else { return false };
+    entry.kind == "COMMENT"
+        && entry.name.strip_prefix("EXTENSION ").is_some_and(|name| {
+            let name = name.trim_matches('"');
+            !target.server.session_role.superuser
+                && target.extensions.iter().any(|extension| extension.name == name)
+        })
+}
+
+fn undo(entry: &Entry, expansion: &Expansion<'_>) -> Vec<String> {
+    if public_schema::is_entry(entry) || public_schema::is_attached_to_it(entry) {
+        return public_schema::restore(entry, expansion);
+    }
+    if was_there(entry, expansion) {
+        return Vec::new();
+    }
+    drop::statements(entry, expansion.facts.target_version().major())
+}
+
+/// Extensions and schemas that the target had before stay when the move is taken back.
+fn was_there(entry: &Entry, expansion: &Expansion<'_>) -> bool {
+    let Some(target) = &expansion.facts.target else { return false };
+    match entry.kind.as_str() {
+        "EXTENSION" => target.extensions.iter().any(|extension| extension.name == entry.name),
+        "SCHEMA" => target.schemas.iter().any(|schema| schema.as_str() == entry.name),
+        _ => false,
+    }
+}
+
+/// Whether the options of a user mapping were kept out of the catalog.
+fn is_withheld(entry: &Entry) -> bool {
+    entry.kind == "USER MAPPING"
+        && entry.settings.iter().any(|(name, _)| name == pgkedge_postgres::WITHHELD_OPTIONS)
+}
+
+/// `options (…)` of a user mapping, as the source has it now.
+async fn mapping_options(context: &StepContext, oid: u32) -> Result<SecretString, Failure> {
+    let session = context.read(Server::Source).await?;
+    let rows = session
+        .rows(&format!(
+            "select o.option_name, o.option_value from pg_catalog.pg_user_mappings m, \
+             pg_catalog.pg_options_to_table(m.umoptions) o where m.umid = {oid} order by 1"
+        ))
+        .await?;
+    let options: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let name = pgkedge_model::Ident::new(row.get(0)?).ok()?;
+            Some(format!("{name} {}", quote_literal(row.get(1).unwrap_or_default())))
+        })
+        .collect();
+    if options.is_empty() {
+        return Err(Failure::new(
+            pgkedge_model::FailureClass::Operator,
+            "the options of a user mapping cannot be read on the source",
+        )
+        .help(
+            "let the source's role be a superuser, or exclude the foreign tables of its server",
+        ));
+    }
+    Ok(SecretString::from(format!("options ({})", options.join(", "))))
+}
+
+#[cfg(test)]
+#[path = "copy_schema/tests.rs"]
+mod tests;

@@ -1,0 +1,149 @@
+use pgkedge_model::{Object, Touch};
+
+use super::*;
+use crate::testing::{Sample, entry, ident, shown};
+
+fn sample(entries: Vec<Entry>) -> Sample {
+    let mut sample = Sample::default();
+    sample.facts.source.entries = entries;
+    sample
+}
+
+fn pre(number: u32, kind: &str, name: &str, statements: &[&str]) -> Entry {
+    Entry { section: Section::PreData, ..entry(number, kind, name, statements) }
+}
+
+fn keys(sample: &Sample, params: Value) -> Vec<String> {
+    let drafts = sample.expand::<CopySchema>(params).unwrap();
+    drafts.into_iter().map(|draft| draft.key).collect()
+}
+
+fn undo_of(draft: &Draft) -> Vec<String> {
+    match &draft.script.undo {
+        Undo::Statements(statements) => shown(statements),
+        Undo::Nothing | Undo::Irreversible(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn entries_come_in_the_archives_order_after_those_they_depend_on() {
+    let mut table = pre(5, "TABLE", "ord\"ers", &["CREATE TABLE public.\"ord\"\"ers\" ()"]);
+    table.depends = vec![4];
+    table.object = Some(("table".into(), "public.\"ord\"\"ers\"".into()));
+    let sample = sample(vec![pre(4, "TYPE", "t", &["CREATE TYPE public.t"]), table]);
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+    assert_eq!(drafts[1].key, "5 TABLE public.ord\"ers");
+    assert_eq!(
+        drafts[1].touches,
+        [Touch::read(Object::new("entry", 4)), Touch::write(Object::new("entry", 5)),]
+    );
+    assert_eq!(undo_of(&drafts[1]), ["drop table if exists public.\"ord\"\"ers\""]);
+    assert_eq!(drafts[1].fold, Fold::Chain);
+}
+
+#[test]
+fn parts_and_excluded_tables_are_left_out() {
+    let mut comment = entry(4, "COMMENT", "EVENT TRIGGER e", &["COMMENT ON EVENT TRIGGER e IS ''"]);
+    comment.depends = vec![3];
+    let mut index_comment = entry(6, "COMMENT", "INDEX i", &["COMMENT ON INDEX public.i IS 'x'"]);
+    index_comment.depends = vec![1];
+    let mut sample = sample(vec![
+        entry(1, "INDEX", "i", &["CREATE INDEX i"]),
+        entry(2, "TRIGGER", "t", &["CREATE TRIGGER t"]),
+        entry(3, "EVENT TRIGGER", "e", &["CREATE EVENT TRIGGER e"]),
+        comment,
+        entry(5, "TRIGGER", "gone", &["CREATE TRIGGER gone"]),
+        index_comment,
+        entry(7, "SUBSCRIPTION", "s", &["CREATE SUBSCRIPTION s"]),
+    ]);
+    sample.excluded_entries.insert(5);
+    let rest = json!({ "section": "post-data", "without": ["indexes", "event_triggers"] });
+    assert_eq!(keys(&sample, rest), ["2 TRIGGER public.t", "6 COMMENT public.INDEX i"]);
+    let only = json!({ "section": "post-data", "only": ["event_triggers"] });
+    assert_eq!(
+        keys(&sample, only),
+        ["3 EVENT TRIGGER public.e", "4 COMMENT public.EVENT TRIGGER e"]
+    );
+}
+
+#[test]
+fn a_comment_on_a_post_data_object_is_post_data() {
+    let mut comment = pre(2, "COMMENT", "INDEX i", &["COMMENT ON INDEX public.i IS 'x'"]);
+    comment.depends = vec![1];
+    let sample = sample(vec![entry(1, "INDEX", "i", &["CREATE INDEX i"]), comment]);
+    assert!(keys(&sample, json!({ "section": "pre-data" })).is_empty());
+    assert_eq!(keys(&sample, json!({ "section": "post-data", "without": ["indexes"] })).len(), 1);
+}
+
+#[test]
+fn public_is_changed_and_put_back() {
+    let create = "CREATE SCHEMA public";
+    let sample = sample(vec![
+        pre(1, "SCHEMA", "public", &[create, "ALTER SCHEMA public OWNER TO shop"]),
+        pre(2, "ACL", "SCHEMA public", &["GRANT ALL ON SCHEMA public TO PUBLIC"]),
+    ]);
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+    assert_eq!(shown(&drafts[0].script.run), ["ALTER SCHEMA public OWNER TO shop"]);
+    assert_eq!(undo_of(&drafts[0]), ["alter schema public owner to pg_database_owner"]);
+    assert_eq!(undo_of(&drafts[1])[1], "grant usage on schema public to public");
+}
+
+#[test]
+fn an_empty_public_is_dropped_where_the_source_has_none() {
+    let mut sample = sample(Vec::new());
+    sample.facts.source.schemas = vec![ident("app")];
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+    assert_eq!(shown(&drafts[0].script.run), ["drop schema public"]);
+    assert_eq!(undo_of(&drafts[0])[0], "create schema public authorization pg_database_owner");
+}
+
+#[test]
+fn options_of_a_user_mapping_are_read_when_it_is_created() {
+    let mut mapping =
+        pre(8, "USER MAPPING", "USER MAPPING a SERVER s", &["CREATE USER MAPPING FOR a SERVER s"]);
+    mapping.oid = 77;
+    mapping.settings =
+        vec![(pgkedge_postgres::WITHHELD_OPTIONS.to_owned(), "1 withheld".to_owned())];
+    let sample = sample(vec![mapping]);
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+    assert_eq!(
+        shown(&drafts[0].script.run),
+        ["CREATE USER MAPPING FOR a SERVER s ‹options of the user mapping›"]
+    );
+    assert_eq!(drafts[0].params, json!({ "user_mapping": 77 }));
+    assert_eq!(undo_of(&drafts[0]), ["drop user mapping if exists FOR a SERVER s"]);
+}
+
+#[test]
+fn an_extension_that_was_there_stays() {
+    let mut sample = sample(vec![
+        pre(
+            1,
+            "EXTENSION",
+            "hstore",
+            &["CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public"],
+        ),
+        pre(2, "COMMENT", "EXTENSION hstore", &["COMMENT ON EXTENSION hstore IS 'x'"]),
+    ]);
+    sample.facts.source.entries[0].object = Some(("extension".into(), "hstore".into()));
+    let undone = |sample: &Sample| {
+        let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+        (drafts.len(), undo_of(&drafts[0]))
+    };
+    assert_eq!(undone(&sample), (2, vec!["drop extension if exists hstore".to_owned()]));
+    sample.target().extensions.push(pgkedge_model::Extension {
+        name: "hstore".to_owned(),
+        version: "1.8".to_owned(),
+        schema: ident("public"),
+        config_tables: Vec::new(),
+    });
+    assert_eq!(undone(&sample), (1, Vec::new()));
+}
+
+#[test]
+fn an_unknown_part_is_refused() {
+    let sample = sample(Vec::new());
+    let params = json!({ "section": "post-data", "without": ["subscriptions"] });
+    let findings = sample.expand::<CopySchema>(params).unwrap_err();
+    assert_eq!(findings[0].code, "steps::unfit_parameters");
+}

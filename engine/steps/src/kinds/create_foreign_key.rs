@@ -1,0 +1,120 @@
+//! Adds one foreign key, unchecked where the server lets it be checked later side by side.
+
+use pgkedge_model::{
+    Constraint, Draft, Each, Expansion, Finding, Fold, Item, Leaves, Object, Script, Table,
+    TableKind, Touch, Undo,
+};
+use pgkedge_render::Block;
+use serde_json::{Value, json};
+
+use super::create_constraint::{constraint, table};
+use crate::step::{NoParams, Step};
+use crate::{archive, script};
+
+pub(crate) struct CreateForeignKey;
+
+impl Step for CreateForeignKey {
+    const KIND: &'static str = "create_foreign_key";
+    const ABOUT: &'static str =
+        "Adds a foreign key without checking the rows, where the server can check them later.";
+    const LEAVES: Leaves = Leaves::Result;
+    const EACH: &'static [Each] = &[Each::ForeignKey];
+    type Params = NoParams;
+
+    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+        let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
+        let Some((key, table)) =
+            constraint(expansion, entry).and_then(|key| Some((key, table(expansion, key)?)))
+        else {
+            return Err(vec![unknown(entry)]);
+        };
+        let not_valid = is_validated_later(expansion, key, table);
+        let context = json!({
+            "statements": entry.statements,
+            "not_valid": not_valid,
+            "table": table.name,
+            "constraint": key.name,
+        });
+        let mut touches = archive::touches(entry);
+        touches.extend(data_of_both(key));
+        Ok(vec![Draft {
+            key: archive::key(entry),
+            params: Value::Null,
+            touches,
+            script: Script {
+                run: script::guarded(Self::KIND, Block::Run, &context)?,
+                undo: Undo::Statements(script::guarded(Self::KIND, Block::Undo, &context)?),
+                ..Script::default()
+            },
+            cost: if not_valid { 0 } else { table.bytes },
+            // Each locks two tables: side by side they would deadlock.
+            fold: Fold::Chain,
+            stops: None,
+        }])
+    }
+}
+
+/// A foreign key that the catalog's queries and the archive do not agree on.
+pub(crate) fn unknown(entry: &pgkedge_model::Entry) -> Finding {
+    let message = format!("foreign key `{}` is in the archive but not in the catalog", entry.name);
+    Finding::error("steps::unknown_foreign_key", message)
+        .at(archive::place(entry))
+        .help("the schema changed while it was read: run the command again")
+}
+
+/// Whether `validate_foreign_key` checks the rows of this one. A key that the source itself has not
+/// validated stays so; one of a partitioned table is checked as it is added, before 18.
+pub(crate) fn is_validated_later(
+    expansion: &Expansion<'_>,
+    key: &Constraint,
+    table: &Table,
+) -> bool {
+    let can_wait =
+        table.kind != TableKind::Partitioned || expansion.facts.target_version().major() >= 18;
+    key.validated && can_wait
+}
+
+/// A foreign key reads the rows of both its tables.
+pub(crate) fn data_of_both(key: &Constraint) -> Vec<Touch> {
+    let tables = [Some(&key.table), key.references.as_ref()];
+    tables.into_iter().flatten().map(|table| Touch::read(Object::new("data", table))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Sample, shown};
+
+    fn run(sample: &Sample) -> Vec<String> {
+        shown(&sample.expand_entry::<CreateForeignKey>(11, json!({})).unwrap()[0].script.run)
+    }
+
+    #[test]
+    fn a_foreign_key_is_checked_later() {
+        let sample = Sample::with_foreign_key();
+        assert_eq!(
+            run(&sample),
+            ["ALTER TABLE ONLY public.child ADD CONSTRAINT \"f k\" FOREIGN KEY (p) REFERENCES \
+             public.parent(id) DEFERRABLE not valid"]
+        );
+        let drafts = sample.expand_entry::<CreateForeignKey>(11, json!({})).unwrap();
+        assert!(drafts[0].touches.contains(&Touch::read(Object::new("data", "public.parent"))));
+        assert_eq!(drafts[0].fold, Fold::Chain);
+    }
+
+    #[test]
+    fn one_that_the_source_has_not_validated_stays_as_it_is() {
+        let mut sample = Sample::with_foreign_key();
+        sample.facts.source.constraints[0].validated = false;
+        assert!(run(&sample)[0].ends_with("DEFERRABLE"));
+    }
+
+    #[test]
+    fn one_of_a_partitioned_table_is_checked_at_once_before_18() {
+        let mut sample = Sample::with_foreign_key();
+        sample.facts.source.tables[0].kind = TableKind::Partitioned;
+        assert!(run(&sample)[0].ends_with("DEFERRABLE"));
+        sample.target().server.version = pgkedge_model::ServerVersion(180_000);
+        assert!(run(&sample)[0].ends_with("not valid"));
+    }
+}

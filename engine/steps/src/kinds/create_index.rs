@@ -1,0 +1,149 @@
+//! Creates one index of the archive, or attaches it to its partitioned index.
+
+use pgkedge_model::{
+    Draft, Each, Entry, Expansion, Finding, Fold, Index, Item, Leaves, Object, Script, Table,
+    TableKind, Touch, Undo,
+};
+use pgkedge_render::Block;
+use serde_json::{Value, json};
+
+use crate::step::{NoParams, Step};
+use crate::{archive, script};
+
+/// `pg_class`.
+const CLASS: u32 = 1259;
+
+pub(crate) struct CreateIndex;
+
+impl Step for CreateIndex {
+    const KIND: &'static str = "create_index";
+    const ABOUT: &'static str = "Creates an index once the rows of its table are in.";
+    const LEAVES: Leaves = Leaves::Result;
+    const EACH: &'static [Each] = &[Each::Index];
+    type Params = NoParams;
+
+    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+        let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
+        let index = index(expansion, entry);
+        let table = index.and_then(|index| expansion.source.tables.get(&index.table_oid)).copied();
+        Ok(vec![after_rows(Self::KIND, expansion, entry, table, undo(index, table))?])
+    }
+}
+
+fn index<'a>(expansion: &Expansion<'a>, entry: &Entry) -> Option<&'a Index> {
+    let is_index = entry.kind == "INDEX" && entry.class == CLASS;
+    expansion.source.indexes.get(&entry.oid).copied().filter(|_| is_index)
+}
+
+/// An index of a partition cannot be dropped by itself: it goes with its table.
+fn undo(index: Option<&Index>, table: Option<&Table>) -> Vec<String> {
+    match (index, table) {
+        (Some(index), Some(table)) if !is_partitioning(table) => {
+            vec![format!("drop index if exists {}", index.name)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) fn is_partitioning(table: &Table) -> bool {
+    table.partition.is_some() || table.kind == TableKind::Partitioned
+}
+
+/// A draft of an entry that waits for the rows of its table.
+pub(crate) fn after_rows(
+    kind: &str,
+    expansion: &Expansion<'_>,
+    entry: &Entry,
+    table: Option<&Table>,
+    undo: Vec<String>,
+) -> Result<Draft, Vec<Finding>> {
+    let context = json!({
+        "settings": archive::settings(entry, expansion.facts.target_version().major()),
+        "statements": entry.statements,
+        "undo": undo,
+    });
+    let mut touches = archive::touches(entry);
+    touches.extend(table.map(|table| Touch::read(Object::new("data", &table.name))));
+    let cost = table.map_or(0, |table| table.bytes);
+    Ok(Draft {
+        key: archive::key(entry),
+        params: Value::Null,
+        touches,
+        script: Script {
+            run: script::guarded(kind, Block::Run, &context)?,
+            undo: match script::guarded(kind, Block::Undo, &context)? {
+                statements if statements.is_empty() => Undo::Nothing,
+                statements => Undo::Statements(statements),
+            },
+            ..Script::default()
+        },
+        cost,
+        fold: fold(expansion, cost),
+        stops: None,
+    })
+}
+
+/// Work on small tables is done many at a time.
+pub(crate) fn fold(expansion: &Expansion<'_>, cost: u64) -> Fold {
+    if cost <= expansion.settings.load.bundle_below.0 { Fold::Small } else { Fold::Alone }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Sample, entry, shown};
+
+    fn sample() -> Sample {
+        let mut sample = Sample::default();
+        sample.table(10, "public", "or\"ders").bytes = 5;
+        sample.index(20, "public", "by;day", 10);
+        let mut index = entry(
+            7,
+            "INDEX",
+            "by;day",
+            &[
+                "CREATE INDEX \"by;day\" ON public.\"or\"\"ders\" USING btree (day)",
+                "ALTER TABLE public.\"or\"\"ders\" CLUSTER ON \"by;day\"",
+            ],
+        );
+        (index.class, index.oid, index.depends) = (CLASS, 20, vec![3]);
+        index.settings = vec![("default_tablespace".into(), "fast \"disk".into())];
+        sample.facts.source.entries.push(index);
+        sample
+    }
+
+    #[test]
+    fn an_index_waits_for_its_tables_rows_and_takes_its_tablespace_along() {
+        let drafts = sample().expand_entry::<CreateIndex>(7, json!({})).unwrap();
+        let draft = &drafts[0];
+        assert_eq!(
+            shown(&draft.script.run),
+            [
+                "set local default_tablespace = 'fast \"disk'",
+                "CREATE INDEX \"by;day\" ON public.\"or\"\"ders\" USING btree (day)",
+                "ALTER TABLE public.\"or\"\"ders\" CLUSTER ON \"by;day\"",
+                "reset default_tablespace",
+            ]
+        );
+        assert_eq!(
+            draft.touches,
+            [
+                Touch::read(Object::new("entry", 3)),
+                Touch::write(Object::new("entry", 7)),
+                Touch::read(Object::new("data", "public.\"or\"\"ders\"")),
+            ]
+        );
+        assert_eq!((draft.cost, draft.fold), (5, Fold::Small));
+    }
+
+    #[test]
+    fn the_index_of_a_plain_table_is_dropped_and_that_of_a_partitioned_one_goes_with_it() {
+        let mut sample = sample();
+        let drafts = sample.expand_entry::<CreateIndex>(7, json!({})).unwrap();
+        let Undo::Statements(undo) = &drafts[0].script.undo else { panic!("no undo") };
+        assert_eq!(shown(undo), ["drop index if exists public.\"by;day\""]);
+        sample.facts.source.tables[0].kind = TableKind::Partitioned;
+        let drafts = sample.expand_entry::<CreateIndex>(7, json!({})).unwrap();
+        assert_eq!(drafts[0].script.undo, Undo::Nothing);
+    }
+}
