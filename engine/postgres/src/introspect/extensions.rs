@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Extension, Failure};
+use pgkedge_model::{Extension, Failure, FailureClass};
 use serde::Deserialize;
 
 use super::rows::Reader;
@@ -23,7 +23,8 @@ pub(crate) async fn read(reader: &Reader<'_>) -> Result<Vec<Extension>, Failure>
     reader.rows("the extensions", query).await
 }
 
-/// Versions of every extension that the server could install.
+/// Versions of every extension that the server could install; none where it cannot tell, as one
+/// broken control file spoils the whole list.
 pub(crate) async fn available(
     reader: &Reader<'_>,
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
@@ -34,6 +35,14 @@ pub(crate) async fn available(
     }
     let query = "select v.name, pg_catalog.json_agg(v.version order by v.version) as versions
          from pg_catalog.pg_available_extension_versions v group by v.name";
-    let rows: Vec<Row> = reader.rows("the available extensions", query).await?;
-    Ok(rows.into_iter().map(|row| (row.name, row.versions)).collect())
+    reader.sql.execute("savepoint extensions").await?;
+    match reader.rows::<Row>("the available extensions", query).await {
+        Ok(rows) => Ok(rows.into_iter().map(|row| (row.name, row.versions)).collect()),
+        Err(failure) if failure.class == FailureClass::Permanent => {
+            tracing::warn!("{failure}");
+            reader.sql.execute("rollback to savepoint extensions").await?;
+            Ok(BTreeMap::new())
+        }
+        Err(failure) => Err(failure),
+    }
 }

@@ -30,7 +30,9 @@ impl Reader<'_> {
             .map(|row| {
                 let json = row.get(0).unwrap_or("null");
                 serde_json::from_str(json).map_err(|error| {
-                    Failure::permanent(format!("cannot read {what}: {error}")).detail(json)
+                    Failure::permanent(format!("cannot read {what}: {error}"))
+                        .detail(json)
+                        .help("try again if someone changes the schema right now")
                 })
             })
             .collect()

@@ -1,8 +1,4 @@
-//! A throw-away server, and a database on it that holds every kind of object.
-
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
-pub(crate) mod cluster;
+//! A database that holds every kind of object, and ways into it.
 
 use std::sync::Arc;
 
@@ -10,7 +6,7 @@ use pgkedge_model::{DatabaseRef, SecretError, SecretRef, SecretString, Secrets, 
 use pgkedge_postgres::{Endpoint, lexer};
 use tokio_postgres::{Client, NoTls};
 
-use self::cluster::Cluster;
+use crate::cluster::Cluster;
 
 pub(crate) fn endpoint(cluster: &Cluster, database: &str) -> Endpoint {
     endpoint_as(cluster, database, "postgres")

@@ -1,13 +1,12 @@
-//! What introspection reads from a server: everything, and exactly.
-
-mod rich;
+//! The archive of a database: everything, and exactly.
 
 use std::collections::BTreeMap;
 
 use pgkedge_model::{Entry, FailureClass, quote_literal};
 use pgkedge_postgres::{WITHHELD_OPTIONS, introspect};
-use rich::cluster::Cluster;
-use rich::{connect, create_database, create_rich_database, endpoint, run};
+
+use crate::cluster::Cluster;
+use crate::rich::{connect, create_database, create_rich_database, endpoint, endpoint_as, run};
 
 /// Settings under which entries are replayed, as `pg_restore` sets them.
 const REPLAY: &str = "-c search_path= -c check_function_bodies=off -c xmloption=content \
@@ -77,16 +76,42 @@ async fn names_that_are_no_utf_8_stop_before_anything_is_done() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_no_utf_8_stop_before_anything_is_done() {
+    let Some(cluster) = Cluster::start() else { return };
+    create_database(&cluster, "bytes", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
+    let client = connect(&cluster, "bytes", "-c client_encoding=SQL_ASCII").await;
+    let create = "do $$ begin execute pg_catalog.format(
+        'create function f() returns text language sql as %L', E'select ''caf\\xe9''::text'); end $$";
+    run(&client, create).await;
+    let failure = introspect(&endpoint(&cluster, "bytes"), "pgkedge:read").await.unwrap_err();
+    assert!(failure.help.clone().unwrap_or_default().contains("UTF-8"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_role_that_may_not_read_is_told_what_to_grant() {
     let Some(cluster) = Cluster::start() else { return };
     create_database(&cluster, "locked", "").await;
     let client = connect(&cluster, "locked", "").await;
     run(&client, "create table secret (a int); create role plain login").await;
-    let plain = rich::endpoint_as(&cluster, "locked", "plain");
+    let plain = endpoint_as(&cluster, "locked", "plain");
     let failure = introspect(&plain, "pgkedge:read").await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Operator);
     assert!(failure.details.iter().any(|line| line.contains("secret")), "{failure:?}");
     assert!(failure.help.unwrap().contains("pg_read_all_data"));
+}
+
+#[tokio::test]
+async fn a_plain_role_that_may_read_everything_finds_the_same() {
+    let Some(cluster) = Cluster::start() else { return };
+    create_rich_database(&cluster).await;
+    let reader = "create role reader login in role pg_read_all_data; grant connect on database rich to reader";
+    run(&connect(&cluster, "postgres", "").await, reader).await;
+    let full = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
+    let plain = endpoint_as(&cluster, "rich", "reader");
+    let plain = introspect(&plain, "pgkedge:read").await.unwrap();
+    assert_eq!(comparable(&full.entries), comparable(&plain.entries));
+    assert_eq!(full.tables, plain.tables);
+    assert_eq!((full.types, full.indexes), (plain.types, plain.indexes));
 }
 
 #[tokio::test]
