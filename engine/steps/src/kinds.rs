@@ -1,18 +1,27 @@
 //! The list of step kinds: the only one.
 
+mod analyze;
 mod approval;
 mod command;
+mod compare_catalogs;
 mod copy_database_settings;
 mod copy_globals;
+mod copy_large_objects;
+mod copy_part;
 mod copy_schema;
 mod create_constraint;
 mod create_foreign_key;
 mod create_index;
 mod create_ledger;
 mod drop_ledger;
+mod hold_snapshot;
 pub(crate) mod preflight;
+mod refresh_materialized_view;
+mod release_snapshot;
+mod set_sequence;
 mod sql;
 mod validate_foreign_key;
+mod verify;
 
 use std::sync::LazyLock;
 
@@ -25,15 +34,33 @@ static KINDS: &[Kind] = &[
     kind::<create_ledger::CreateLedger>(),
     kind::<copy_globals::CopyGlobals>(),
     kind::<copy_schema::CopySchema>(),
+    kind::<hold_snapshot::HoldSnapshot>(),
+    kind::<copy_part::CopyPart>(),
+    kind::<copy_large_objects::CopyLargeObjects>(),
     kind::<create_index::CreateIndex>(),
     kind::<create_constraint::CreateConstraint>(),
+    kind::<set_sequence::SetSequence>(),
+    kind::<release_snapshot::ReleaseSnapshot>(),
     kind::<create_foreign_key::CreateForeignKey>(),
     kind::<validate_foreign_key::ValidateForeignKey>(),
+    kind::<refresh_materialized_view::RefreshMaterializedView>(),
+    kind::<analyze::Analyze>(),
     kind::<copy_database_settings::CopyDatabaseSettings>(),
+    kind::<verify::Verify>(),
+    kind::<compare_catalogs::CompareCatalogs>(),
     kind::<sql::Sql>(),
     kind::<command::Command>(),
     kind::<approval::Approval>(),
     kind::<drop_ledger::DropLedger>(),
+    kind::<analyze::Analyze>(),
+    kind::<compare_catalogs::CompareCatalogs>(),
+    kind::<copy_large_objects::CopyLargeObjects>(),
+    kind::<copy_part::CopyPart>(),
+    kind::<hold_snapshot::HoldSnapshot>(),
+    kind::<refresh_materialized_view::RefreshMaterializedView>(),
+    kind::<release_snapshot::ReleaseSnapshot>(),
+    kind::<set_sequence::SetSequence>(),
+    kind::<verify::Verify>(),
 ];
 
 /// Every kind, as `plan` and `compile` see it.

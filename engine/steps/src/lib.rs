@@ -4,12 +4,16 @@
 //! when the plan is compiled: the script that the dry-run shows is the script that the run sends.
 
 mod archive;
+mod comparing;
 mod context;
+mod copy_format;
 mod drop;
 mod fence;
 mod fill;
 mod guarded;
 mod kinds;
+mod large_objects;
+mod partitions;
 mod performer;
 mod scan;
 mod script;

@@ -1,6 +1,7 @@
 //! What runs have left on a server, found without their journals: ledgers and sessions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use pgkedge_model::{Failure, FailureClass, Ident, RunTag, Server};
 use pgkedge_postgres::{Endpoint, Sql};
@@ -32,6 +33,20 @@ impl Leftover {
     /// The statements that remove it.
     pub fn sql(&self) -> Vec<String> {
         self.ledger.iter().map(|ledger| format!("drop schema {} cascade", ledger.schema)).collect()
+    }
+}
+
+/// For people: what is there, and of which run.
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: run {}", self.server, self.tag)?;
+        if let Some(ledger) = &self.ledger {
+            write!(f, ", schema {}", ledger.schema)?;
+        }
+        for session in &self.sessions {
+            write!(f, ", {}", session.described())?;
+        }
+        Ok(())
     }
 }
 

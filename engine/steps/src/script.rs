@@ -1,6 +1,8 @@
 //! What most kinds do: send their script, ask the ledger, send the undo.
 
-use pgkedge_model::{Call, Failure, Finding, Probe, Server, Session, Statement, Transaction, Undo};
+use pgkedge_model::{
+    Call, Failure, FailureClass, Finding, Probe, Server, Session, Statement, Transaction, Undo,
+};
 use pgkedge_postgres::{Pooled, Sql};
 use pgkedge_render::Block;
 use serde::Serialize;
@@ -155,6 +157,14 @@ pub(crate) fn explained(failure: Failure, member: &str, statement: &Statement) -
     let failure =
         if member.is_empty() { failure } else { failure.detail(format!("while at: {member}")) };
     failure.detail(format!("statement on the {}: {shown}", statement.on))
+}
+
+/// A snapshot that nobody holds any more: the service takes a new one, and the next attempt has it.
+pub(crate) fn snapshot_gone(mut failure: Failure, statement: &Statement) -> Failure {
+    if matches!(failure.sqlstate.as_deref(), Some("22023" | "42704" | "55000")) {
+        failure.class = FailureClass::Transient;
+    }
+    explained(failure, "", statement)
 }
 
 /// Asks the ledger: a step holds when each of its members has a row of this generation.

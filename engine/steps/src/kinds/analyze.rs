@@ -1,0 +1,59 @@
+//! Collects the planner's statistics on the target, of whole partition trees at once.
+
+use pgkedge_model::{
+    Draft, Each, Expansion, Finding, Fold, Item, Leaves, Object, QualifiedName, Script, Server,
+    Table, Touch, Undo,
+};
+use pgkedge_render::Block;
+use serde_json::{Value, json};
+
+use crate::partitions::{is_first_leaf, leaves};
+use crate::script;
+use crate::step::{NoParams, Step};
+
+pub(crate) struct Analyze;
+
+impl Step for Analyze {
+    const KIND: &'static str = "analyze";
+    const ABOUT: &'static str = "Collects statistics, so that the target plans its queries well.";
+    const LEAVES: Leaves = Leaves::Nothing;
+    const EACH: &'static [Each] = &[Each::Table, Each::MaterializedView];
+    type Params = NoParams;
+
+    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+        let Item::Table(table) = expansion.item else { return Ok(Vec::new()) };
+        let Some(partition) = &table.partition else {
+            return Ok(vec![draft(expansion, &table.name, &[table])?]);
+        };
+        // The root's statistics are its own, and analyzing it analyzes every partition as well.
+        if !is_first_leaf(expansion, table) {
+            return Ok(Vec::new());
+        }
+        let leaves: Vec<&Table> = leaves(expansion, &partition.root).collect();
+        Ok(vec![draft(expansion, &partition.root, &leaves)?])
+    }
+}
+
+fn draft(
+    expansion: &Expansion<'_>,
+    name: &QualifiedName,
+    tables: &[&Table],
+) -> Result<Draft, Vec<Finding>> {
+    let cost = tables.iter().map(|table| table.bytes).sum();
+    let is_small = cost <= expansion.settings.load.bundle_below.0;
+    let read = |table: &&Table| Touch::read(Object::new("data", &table.name));
+    let context = json!({ "table": name });
+    Ok(Draft {
+        key: name.to_string(),
+        params: Value::Null,
+        touches: tables.iter().map(read).collect(),
+        script: Script {
+            run: script::alone(Server::Target, Analyze::KIND, Block::Run, &context)?,
+            undo: Undo::Nothing,
+            ..Script::default()
+        },
+        cost,
+        fold: if is_small { Fold::Small } else { Fold::Alone },
+        stops: None,
+    })
+}

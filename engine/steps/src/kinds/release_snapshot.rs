@@ -1,0 +1,43 @@
+//! Lets go of the snapshot that `hold_snapshot` holds.
+
+use pgkedge_model::{Draft, Expansion, Finding, Fold, Item, Leaves, Object, Script, Server, Touch};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::step::Step;
+
+pub(crate) struct ReleaseSnapshot;
+
+/// Which service is stopped.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleaseParams {
+    /// The name of the `hold_snapshot` step.
+    service: String,
+}
+
+impl Step for ReleaseSnapshot {
+    const KIND: &'static str = "release_snapshot";
+    const ABOUT: &'static str = "Lets go of the snapshot: the service that held it commits.";
+    const LEAVES: Leaves = Leaves::Nothing;
+    const WORKER: bool = false;
+    type Params = ReleaseParams;
+
+    fn expand(
+        params: &ReleaseParams,
+        expansion: &Expansion<'_>,
+    ) -> Result<Vec<Draft>, Vec<Finding>> {
+        let Item::Once = expansion.item else { return Ok(Vec::new()) };
+        Ok(vec![Draft {
+            key: String::new(),
+            params: Value::Null,
+            // A write waits for every reader of the snapshot.
+            touches: vec![Touch::write(Object::new("snapshot", Server::Source))],
+            script: Script::default(),
+            cost: 0,
+            fold: Fold::Alone,
+            stops: Some(params.service.clone()),
+        }])
+    }
+}
