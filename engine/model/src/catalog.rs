@@ -333,7 +333,8 @@ pub struct Entry {
     pub owner: Option<String>,
     pub section: Section,
     /// Settings in force for this entry that differ from the archive's first ones
-    /// (`default_tablespace`, `default_table_access_method`).
+    /// (`default_tablespace`, `default_table_access_method`), as plain text. On a `USER MAPPING`,
+    /// `user_mapping_options` says how many options were withheld, as they may be secret.
     pub settings: Vec<(String, String)>,
     /// Each without its closing semicolon; none where the archive only comments.
     pub statements: Vec<String>,

@@ -36,7 +36,7 @@ pub use graph::{Barrier, GraphError, GraphNode, PhaseEdge, StepGraph};
 pub use kind::{CatalogIndex, DeclaredStep, Draft, Each, Expansion, Fold, Item, KindSpec, Leaves};
 pub use name::{Ident, InvalidIdent, QualifiedName, quote_literal};
 pub use perform::{BoxFuture, Call, Fence, FenceError, FenceGuard, Performer, Probe, Reporter};
-pub use record::{CloseStatus, FailureFact, Record, StampedRecord, StepDigest};
+pub use record::{CloseStatus, FailureFact, LimitChange, Record, StampedRecord, StepDigest};
 pub use run::{Epoch, PhaseName, RunHeader, RunId, RunTag, StepId};
 pub use script::{
     OutputOf, Piece, QuotedAs, Script, Session, Statement, Transaction, Undo, UnfitValue,

@@ -29,8 +29,50 @@ pub enum Record {
     GroupVoided { group: Ident, generation: u32 },
     /// `resume PLAN` replaced pending steps; the journal's graph is the new one from here on.
     PlanEdited { changes: Vec<String> },
+    /// Somebody changed what the run may take; holds until it is changed again.
+    LimitsChanged { limits: LimitChange },
     /// This runner has let go of the run.
     RunClosed { status: CloseStatus },
+}
+
+impl Record {
+    /// The step that it is about; none for records of the run itself.
+    pub fn step(&self) -> Option<&StepId> {
+        match self {
+            Self::StepStarted { step, .. }
+            | Self::Noted { step, .. }
+            | Self::StepSucceeded { step, .. }
+            | Self::StepFailed { step, .. }
+            | Self::StepUndone { step }
+            | Self::ServiceReady { step, .. }
+            | Self::ServiceStopped { step } => Some(step),
+            Self::RunOpened { .. }
+            | Self::GroupVoided { .. }
+            | Self::PlanEdited { .. }
+            | Self::LimitsChanged { .. }
+            | Self::RunClosed { .. } => None,
+        }
+    }
+}
+
+/// Limits that are changed while a run goes on; what is left out stays as it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitChange {
+    pub workers: Option<u16>,
+    pub source_connections: Option<u16>,
+    pub target_connections: Option<u16>,
+}
+
+impl LimitChange {
+    /// This change, and then a later one.
+    #[must_use]
+    pub fn then(self, later: Self) -> Self {
+        Self {
+            workers: later.workers.or(self.workers),
+            source_connections: later.source_connections.or(self.source_connections),
+            target_connections: later.target_connections.or(self.target_connections),
+        }
+    }
 }
 
 /// A failure as it is recorded.

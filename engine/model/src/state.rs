@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CloseStatus, Epoch, FailureFact, Record, RunId, StepId};
+use crate::{CloseStatus, Epoch, FailureFact, LimitChange, Record, RunId, StepId};
 
 /// Where one step stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -129,6 +129,9 @@ pub struct Checkpoint {
     pub steps: BTreeMap<StepId, StepState>,
     pub notes: BTreeMap<StepId, BTreeMap<String, Value>>,
     pub generations: BTreeMap<String, u32>,
+    /// What was changed of the limits in the run's settings.
+    #[serde(default)]
+    pub limits: LimitChange,
     /// How the last runner let go; none while one runs, or after it died.
     pub closed: Option<CloseStatus>,
 }
@@ -146,6 +149,7 @@ impl Checkpoint {
             Record::GroupVoided { group, generation } => {
                 self.generations.insert(group.as_str().to_owned(), *generation);
             }
+            Record::LimitsChanged { limits } => self.limits = self.limits.then(*limits),
             Record::PlanEdited { .. } => {}
             Record::StepStarted { step, .. }
             | Record::StepSucceeded { step, .. }

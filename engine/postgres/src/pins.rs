@@ -52,6 +52,13 @@ const NEWER_PINS: &[(&str, &str)] = &[
     ("transaction_timeout", "0"),
 ];
 
+/// Every setting that sessions pin, for the dry-run: `name = value`.
+pub fn shown_pins() -> Vec<String> {
+    let shown = |(name, value): &(&str, &str)| format!("{name} = {}", quote_literal(value));
+    let target = TARGET_PINS.iter().map(|pin| format!("{} (on the target)", shown(pin)));
+    PINS.iter().chain(NEWER_PINS).map(shown).chain(target).collect()
+}
+
 /// The `options` of the startup packet; the user's come first, so that ours win.
 pub(crate) fn startup_options(server: Server, users: Option<&str>) -> String {
     let target = if server == Server::Target { TARGET_PINS } else { &[] };

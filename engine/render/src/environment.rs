@@ -15,6 +15,7 @@ const RECURSION: usize = 50;
 pub(crate) fn sql_environment() -> Environment<'static> {
     let mut environment = Environment::empty();
     limit(&mut environment);
+    environment.set_fuel(Some(FUEL));
     // Not for escaping: it makes the engine mark what macros and captures return as made.
     environment.set_auto_escape_callback(|_| AutoEscape::Custom("sql".into()));
     environment.set_formatter(write_sql);
@@ -24,7 +25,7 @@ pub(crate) fn sql_environment() -> Environment<'static> {
     environment
 }
 
-/// Strict, for people: every value is written as it is.
+/// Strict, for people: every value is written as it is. Reports may be as long as they are.
 pub(crate) fn text_environment() -> Environment<'static> {
     let mut environment = Environment::new();
     limit(&mut environment);
@@ -42,7 +43,6 @@ fn limit(environment: &mut Environment<'_>) {
     environment.set_syntax(syntax);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_recursion_limit(RECURSION);
-    environment.set_fuel(Some(FUEL));
     // Errors then know the expression.
     environment.set_debug(true);
 }

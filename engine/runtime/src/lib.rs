@@ -1,1 +1,25 @@
+//! Runs a graph of steps: scheduler, retry, stop and journal.
+//!
+//! Knows no step kind, no SQL of PostgreSQL and no plan: everything that it does to the world it
+//! does through `Performer` and `Fence`.
 
+mod attempt;
+mod context;
+mod failpoint;
+mod journal;
+mod open;
+mod report;
+mod reporter;
+mod requests;
+mod retry;
+mod run;
+mod scheduler;
+mod stop;
+mod undo;
+
+pub use journal::{Journal, JournalError, JournalReader, Request};
+pub use report::{RunError, RunOptions, RunReport, UndoReport};
+pub use retry::RetryPolicy;
+pub use run::run;
+pub use stop::{StopSignal, StopStage};
+pub use undo::{UndoScope, undo};

@@ -56,10 +56,9 @@ pub(crate) fn find_word(sql: &str, word: &str) -> Option<usize> {
     for (at, byte) in sql.bytes().enumerate() {
         match quote {
             Some(open) if byte == open => quote = None,
-            Some(_) => {}
             None if byte == b'"' || byte == b'\'' => quote = Some(byte),
             None if sql.as_bytes()[at..].starts_with(word.as_bytes()) => return Some(at),
-            None => {}
+            Some(_) | None => {}
         }
     }
     None

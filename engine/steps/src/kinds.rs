@@ -15,6 +15,7 @@ mod create_index;
 mod create_ledger;
 mod drop_ledger;
 mod hold_snapshot;
+pub(crate) mod preflight;
 mod refresh_materialized_view;
 mod release_snapshot;
 mod set_sequence;
@@ -29,6 +30,7 @@ use pgkedge_model::KindSpec;
 use crate::step::{Kind, kind};
 
 static KINDS: &[Kind] = &[
+    kind::<preflight::Preflight>(),
     kind::<create_ledger::CreateLedger>(),
     kind::<copy_globals::CopyGlobals>(),
     kind::<copy_schema::CopySchema>(),
@@ -50,6 +52,15 @@ static KINDS: &[Kind] = &[
     kind::<command::Command>(),
     kind::<approval::Approval>(),
     kind::<drop_ledger::DropLedger>(),
+    kind::<analyze::Analyze>(),
+    kind::<compare_catalogs::CompareCatalogs>(),
+    kind::<copy_large_objects::CopyLargeObjects>(),
+    kind::<copy_part::CopyPart>(),
+    kind::<hold_snapshot::HoldSnapshot>(),
+    kind::<refresh_materialized_view::RefreshMaterializedView>(),
+    kind::<release_snapshot::ReleaseSnapshot>(),
+    kind::<set_sequence::SetSequence>(),
+    kind::<verify::Verify>(),
 ];
 
 /// Every kind, as `plan` and `compile` see it.

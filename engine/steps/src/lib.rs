@@ -27,6 +27,7 @@ mod uncertain;
 pub use context::SharedEpoch;
 pub use fence::ServerFence;
 pub use kinds::kinds;
+pub use kinds::preflight::{Question, findings as preflight};
 pub use performer::StepPerformer;
 pub use scan::{LedgerSeen, Leftover, LiveSessions, remove, scan};
 pub use sessions::SessionSeen;

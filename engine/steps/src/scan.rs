@@ -1,6 +1,7 @@
 //! What runs have left on a server, found without their journals: ledgers and sessions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use pgkedge_model::{Failure, FailureClass, Ident, RunTag, Server};
 use pgkedge_postgres::{Endpoint, Sql};
@@ -35,6 +36,20 @@ impl Leftover {
     }
 }
 
+/// For people: what is there, and of which run.
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: run {}", self.server, self.tag)?;
+        if let Some(ledger) = &self.ledger {
+            write!(f, ", schema {}", ledger.schema)?;
+        }
+        for session in &self.sessions {
+            write!(f, ", {}", session.described())?;
+        }
+        Ok(())
+    }
+}
+
 /// Whether a leftover may go while a session of its run lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiveSessions {
@@ -46,16 +61,20 @@ pub enum LiveSessions {
 
 /// Finds what runs have left on one server. Changes nothing.
 pub async fn scan(endpoint: &Endpoint) -> Result<Vec<Leftover>, Failure> {
-    let session = endpoint.sql("pgkedge:read").await?;
-    let server = endpoint.server();
+    found(&endpoint.sql("pgkedge:read").await?).await
+}
+
+/// As `scan`, over an open session.
+pub(crate) async fn found(session: &Sql) -> Result<Vec<Leftover>, Failure> {
+    let server = session.server();
     let mut found: BTreeMap<RunTag, Leftover> = BTreeMap::new();
     let empty = |tag: RunTag| Leftover { server, tag, ledger: None, sessions: Vec::new() };
-    for (tag, ledger) in ledgers(&session).await? {
+    for (tag, ledger) in ledgers(session).await? {
         found.entry(tag.clone()).or_insert_with(|| empty(tag)).ledger = Some(ledger);
     }
     let of_ours =
         "a.application_name like 'pgkedge:%' and a.datname = pg_catalog.current_database()";
-    for seen in sessions::seen(&session, of_ours).await? {
+    for seen in sessions::seen(session, of_ours).await? {
         let Some(tag) = seen.tag() else { continue };
         found.entry(tag.clone()).or_insert_with(|| empty(tag)).sessions.push(seen);
     }

@@ -34,17 +34,18 @@ pub(crate) fn opening(line: &str) -> Option<Result<Header, String>> {
 
 impl Header {
     /// Takes a further line of the comment; lines that say nothing of the entry are passed over.
+    /// `owners` are the names of all roles, flattened.
     pub(crate) fn add(
         &mut self,
         line: &str,
         tablespace: &str,
-        roles: &BTreeSet<String>,
+        owners: &BTreeSet<String>,
     ) -> Result<(), String> {
         if let Some(numbers) = line.strip_prefix("-- Dependencies: ") {
             let numbers: Result<Vec<u32>, _> = numbers.split(' ').map(str::parse).collect();
             self.depends = numbers.map_err(|_| line.to_owned())?;
         } else if let Some(fields) = line.strip_prefix("-- Name: ") {
-            self.take_fields(fields, tablespace, roles).ok_or_else(|| line.to_owned())?;
+            self.take_fields(fields, tablespace, owners).ok_or_else(|| line.to_owned())?;
         }
         Ok(())
     }
@@ -54,13 +55,13 @@ impl Header {
         &mut self,
         fields: &str,
         tablespace: &str,
-        roles: &BTreeSet<String>,
+        owners: &BTreeSet<String>,
     ) -> Option<()> {
         let suffix = format!("; Tablespace: {}", flattened(tablespace));
         let shorter = fields.strip_suffix(&suffix).filter(|_| !tablespace.is_empty());
         self.has_tablespace = shorter.is_some();
         let (name, kind, places) = split_at_kind(shorter.unwrap_or(fields))?;
-        let (schema, owner) = split_at_owner(places, roles)?;
+        let (schema, owner) = split_at_owner(places, owners)?;
         name.clone_into(&mut self.name);
         kind.clone_into(&mut self.kind);
         self.schema = some_name(schema);
@@ -80,14 +81,13 @@ fn split_at_kind(fields: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The first `; Owner: ` after which the name of a role stands, else the first one.
-fn split_at_owner<'a>(places: &'a str, roles: &BTreeSet<String>) -> Option<(&'a str, &'a str)> {
+fn split_at_owner<'a>(places: &'a str, owners: &BTreeSet<String>) -> Option<(&'a str, &'a str)> {
     let splits = || {
         let delimiters = places.match_indices("; Owner: ");
         delimiters.map(|(at, delimiter)| (&places[..at], &places[at + delimiter.len()..]))
     };
-    let known = |owner: &str| roles.iter().any(|role| flattened(role) == owner);
     splits()
-        .find(|(_, owner)| some_name(owner).is_none() || known(owner))
+        .find(|(_, owner)| some_name(owner).is_none() || owners.contains(*owner))
         .or_else(|| splits().next())
 }
 
@@ -97,7 +97,7 @@ fn some_name(text: &str) -> Option<String> {
 }
 
 /// A name as a comment shows it.
-fn flattened(name: &str) -> String {
+pub(crate) fn flattened(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
 }
 
@@ -107,8 +107,8 @@ mod tests {
 
     fn fields(line: &str, tablespace: &str) -> (String, String, Option<String>, Option<String>) {
         let mut header = opening("-- TOC entry 7 (class 1259 OID 99)").unwrap().unwrap();
-        let roles = BTreeSet::from(["app\n\"; Owner: x".to_owned(), "app".to_owned()]);
-        header.add(line, tablespace, &roles).unwrap();
+        let owners = BTreeSet::from([flattened("app\n\"; Owner: x"), "app".to_owned()]);
+        header.add(line, tablespace, &owners).unwrap();
         (header.name, header.kind, header.schema, header.owner)
     }
 

@@ -111,14 +111,24 @@ fn failure(output: &Output, doing: &str) -> Failure {
     let mut failure = Failure::new(class(&said), doing);
     failure.details =
         said.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
-    if said.contains("permission denied for ") {
-        failure.help = Some(
-            "pg_dump locks every table: grant the role SELECT on all of them (pg_read_all_data), \
-             and USAGE on their schemas"
-                .to_owned(),
-        );
-    }
+    failure.help = help(&said).map(str::to_owned);
     failure
+}
+
+fn help(said: &str) -> Option<&'static str> {
+    if said.contains("permission denied for ") {
+        Some(
+            "pg_dump locks every table: grant the role SELECT on all of them (pg_read_all_data), \
+             and USAGE on their schemas",
+        )
+    } else if said.contains("invalid byte sequence for encoding") {
+        Some(
+            "a definition in this database is no UTF-8, so it cannot be moved exactly: find the \
+             object, and create it again without those bytes",
+        )
+    } else {
+        None
+    }
 }
 
 /// libpq passes no SQLSTATE on, so its words have to do.

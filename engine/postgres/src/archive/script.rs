@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use pgkedge_model::{Entry, Failure, Section};
 
-use super::header::{Header, opening};
+use super::header::{Header, flattened, opening};
 use super::secrets::withhold;
 use crate::lexer;
 
@@ -17,8 +17,9 @@ pub(crate) fn entries(
     section: Section,
     roles: &BTreeSet<String>,
 ) -> Result<Vec<Entry>, Failure> {
+    let owners = roles.iter().map(|role| flattened(role)).collect();
     let mut reader =
-        Reader { section, roles, in_force: InForce::default(), open: None, entries: Vec::new() };
+        Reader { section, owners, in_force: InForce::default(), open: None, entries: Vec::new() };
     let mut end = 0;
     for statement in lexer::statements(script) {
         let start = statement.as_ptr().addr() - script.as_ptr().addr();
@@ -33,7 +34,7 @@ pub(crate) fn entries(
 
 struct Reader<'a> {
     section: Section,
-    roles: &'a BTreeSet<String>,
+    owners: BTreeSet<String>,
     in_force: InForce<'a>,
     open: Option<Open<'a>>,
     entries: Vec<Entry>,
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
                 self.open = Some(Open { header, in_force, statements: Vec::new() });
             } else if let Some(open) = &mut self.open {
                 let tablespace = unquoted(open.in_force.tablespace);
-                open.header.add(line, &tablespace, self.roles).map_err(unreadable)?;
+                open.header.add(line, &tablespace, &self.owners).map_err(unreadable)?;
             }
         }
         Ok(())

@@ -76,6 +76,18 @@ async fn names_that_are_no_utf_8_stop_before_anything_is_done() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_no_utf_8_stop_before_anything_is_done() {
+    let Some(cluster) = Cluster::start() else { return };
+    create_database(&cluster, "bytes", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
+    let client = connect(&cluster, "bytes", "-c client_encoding=SQL_ASCII").await;
+    let create = "do $$ begin execute pg_catalog.format(
+        'create function f() returns text language sql as %L', E'select ''caf\\xe9''::text'); end $$";
+    run(&client, create).await;
+    let failure = introspect(&endpoint(&cluster, "bytes"), "pgkedge:read").await.unwrap_err();
+    assert!(failure.help.clone().unwrap_or_default().contains("UTF-8"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_role_that_may_not_read_is_told_what_to_grant() {
     let Some(cluster) = Cluster::start() else { return };
     create_database(&cluster, "locked", "").await;
@@ -93,7 +105,7 @@ async fn a_plain_role_that_may_read_everything_finds_the_same() {
     let Some(cluster) = Cluster::start() else { return };
     create_rich_database(&cluster).await;
     let reader = "create role reader login in role pg_read_all_data; grant connect on database rich to reader";
-    run(&connect(&cluster, "rich", "").await, reader).await;
+    run(&connect(&cluster, "postgres", "").await, reader).await;
     let full = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
     let plain = endpoint_as(&cluster, "rich", "reader");
     let plain = introspect(&plain, "pgkedge:read").await.unwrap();

@@ -1,0 +1,44 @@
+# The commands of a developer and of CI. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-rust build demo test test-offline check-more
+MAKEFLAGS += --no-print-directory
+
+# rustup's cargo first: a distribution's is often too old.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ARGS ?=
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## installs what is missing: PostgreSQL, a C compiler, Rust
+	@.ci/setup postgresql rust
+
+setup-rust:
+	@.ci/setup rust
+
+build: setup-rust ## builds target/release/pgkedge
+	@$(CARGO) build --release --locked
+
+demo: setup build ## moves a DVD-rental database between two throw-away servers (ARGS="--size 5")
+	@$(TARGET)/release/pgkedge demo $(ARGS)
+
+test: setup ## formatting, lints and every test
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(CARGO) test --workspace --locked --no-fail-fast
+
+test-offline: setup-rust ## the tests that need no PostgreSQL
+	@$(CARGO) test --workspace --locked --lib --no-fail-fast
+	@$(CARGO) test --locked --test offline
+
+# Tools that a machine may lack: each is named, and left out where it is missing.
+check-more: setup ## nextest, documentation, advisories, unused dependencies
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@$(call if-installed,nextest,nextest run --workspace --locked)
+	@$(call if-installed,deny,deny --locked check advisories bans sources)
+	@$(call if-installed,shear,shear)
+
+if-installed = if $(CARGO) $(1) --version >/dev/null 2>&1; then $(CARGO) $(2); \
+	else echo "left out: cargo-$(1) is not installed (cargo install --locked cargo-$(1))" >&2; fi

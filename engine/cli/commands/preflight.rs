@@ -1,0 +1,44 @@
+use std::path::PathBuf;
+
+use pgkedge_model::Finding;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::exit::{self, Exit, Stop};
+use crate::output::{self, Format};
+use crate::plans;
+
+/// Check all servers, read-only: what would stop the move, why, and what mends it
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The plan's YAML file.
+    plan: PathBuf,
+}
+
+pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
+    let plan = plans::read(&args.plan)?;
+    let endpoints = plans::endpoints(&plan.databases, &plans::absolute(&args.plan)?);
+    let facts = plans::introspected(&endpoints).await?;
+    let compiled = plans::compiled(&plan, &facts)?;
+    let findings = pgkedge_steps::preflight::findings(
+        &endpoints,
+        &facts,
+        &plan.settings,
+        &compiled.selection,
+        "pgkedge:read",
+    )
+    .await?;
+    let blocked = findings.iter().any(Finding::is_error);
+    match global.output {
+        Format::Json => output::print_json(&json!({ "blocked": blocked, "findings": findings })),
+        Format::Text => {
+            output::print(&exit::finding_lines(&findings));
+            output::say(if blocked {
+                "blocked: mend the errors above, then run preflight again"
+            } else {
+                "nothing stands in the way"
+            });
+        }
+    }
+    Ok(if blocked { Exit::Blocked } else { Exit::Done })
+}

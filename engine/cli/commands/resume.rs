@@ -1,0 +1,53 @@
+use std::path::PathBuf;
+
+use pgkedge_runtime::Journal;
+
+use crate::args::{Global, StateArgs};
+use crate::commands::run::phase_named;
+use crate::exit::{Exit, Stop, failed};
+use crate::{engine, output, plans, runs};
+
+/// Go on with a run from its last checkpoint, after any failure or kill
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// An edited plan: steps that did not start yet may differ. Left out: as it was compiled.
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateArgs,
+    /// Stop when this phase is done.
+    #[arg(long, value_name = "PHASE")]
+    until: Option<String>,
+}
+
+pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
+    let folder = runs::find(args.state.state.as_deref())?;
+    let mut journal = engine::open_journal(&folder)?;
+    if journal.checkpoint().closed.is_some_and(|status| status.is_final()) {
+        output::say("this run is over; there is nothing to resume");
+        return Ok(Exit::Done);
+    }
+    if let Some(plan) = &args.plan {
+        edit(&mut journal, plan, global)?;
+    }
+    let until = phase_named(args.until.as_deref(), journal.header().graph.phases())?;
+    engine::perform(journal, &folder, until, global).await
+}
+
+/// Replaces the steps that did not start yet by those of an edited plan.
+fn edit(journal: &mut Journal, path: &PathBuf, global: &Global) -> Result<(), Stop> {
+    let plan = plans::read(path)?;
+    let compiled = plans::compiled(&plan, &journal.header().facts)?;
+    let changes = pgkedge_compile::edit(journal.header(), journal.checkpoint(), &compiled.graph)
+        .map_err(|findings| plans::rejected(&plan, &findings).exit(Exit::Edited))?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if !global.quiet {
+        for change in &changes {
+            output::say(&format!("edited: {change}"));
+        }
+    }
+    journal
+        .edit(compiled.graph, changes)
+        .map_err(|error| failed("cannot record the edited plan", &error))
+}

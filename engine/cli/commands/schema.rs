@@ -1,0 +1,25 @@
+use crate::exit::{Exit, Stop};
+use crate::output;
+
+/// Print a JSON Schema, for editors and for checks elsewhere
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Of which document.
+    #[arg(value_enum, default_value = "plan")]
+    document: Document,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Document {
+    Plan,
+    Pipeline,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
+    let schema = match args.document {
+        Document::Plan => pgkedge_plan::plan_schema(pgkedge_steps::kinds()),
+        Document::Pipeline => pgkedge_plan::pipeline_schema(pgkedge_steps::kinds()),
+    };
+    output::print(&serde_json::to_string_pretty(&schema).expect("a schema serializes"));
+    Ok(Exit::Done)
+}

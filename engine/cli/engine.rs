@@ -1,0 +1,215 @@
+//! Puts the engine together: a journal, a performer, a fence and displays.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgkedge_compile::dry_run;
+use pgkedge_model::{Clock as _, CloseStatus, Failure, FenceError, PhaseName, RunHeader};
+use pgkedge_postgres::ledger::Ledger;
+use pgkedge_runtime::{Journal, JournalReader, RunError, RunOptions, RunReport, StopSignal};
+use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
+
+use crate::args::Global;
+use crate::clock::SystemClock;
+use crate::exit::{Exit, Message, Stop, failed};
+use crate::output::{self, Format};
+use crate::report::Report;
+use crate::signals::Signals;
+use crate::{numbers, plans, sinks};
+
+/// What only `postgres` knows of a dry-run: the settings of sessions and the guard of transactions.
+pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
+    let ledger = Ledger::placeholder();
+    let step = "‹step›";
+    let effect = ledger.effect_sql(step, 0, 1, &[("‹member›", None)]);
+    dry_run::Options {
+        session: pgkedge_postgres::shown_pins(),
+        guard: dry_run::Guard {
+            open: vec!["begin".to_owned(), ledger.open_sql()],
+            close: vec![effect, "commit".to_owned()],
+        },
+        brief,
+    }
+}
+
+/// Opens a run's journal, as its only runner.
+pub(crate) fn open_journal(folder: &Path) -> Result<Journal, Stop> {
+    Journal::open(folder, Arc::new(SystemClock)).map_err(|error| journal_stop(folder, &error))
+}
+
+pub(crate) fn journal_stop(folder: &Path, error: &pgkedge_runtime::JournalError) -> Stop {
+    let stop = failed(&format!("cannot use the run in {}", folder.display()), error);
+    let stop = match error.help() {
+        Some(help) => stop.help(help),
+        None => stop,
+    };
+    match error {
+        pgkedge_runtime::JournalError::Held { .. } => stop.exit(Exit::Held),
+        _ => stop,
+    }
+}
+
+/// Performs a journal's graph from where it stands, and says how it went.
+pub(crate) async fn perform(
+    journal: Journal,
+    folder: &Path,
+    until: Option<PhaseName>,
+    global: &Global,
+) -> Result<Exit, Stop> {
+    let header = Arc::new(journal.header().clone());
+    let (performer, fence) = performer(&header);
+    let stop = StopSignal::default();
+    let signals =
+        Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
+    let options = RunOptions { until, ..RunOptions::default() };
+    let sinks = sinks::for_run(&header, global);
+    let report = pgkedge_runtime::run(journal, performer, fence, sinks, options, stop).await;
+    if let Some(cause) = &report.cause {
+        return Err(broken(cause, folder));
+    }
+    show_end(&header, folder, &report, global)?;
+    Ok(exit_of(&report, &signals))
+}
+
+/// Why a runner could not go on, with the exit code and the next thing to type.
+fn broken(cause: &RunError, folder: &Path) -> Stop {
+    let resume = format!("go on: pgkedge resume --state {}", folder.display());
+    match cause {
+        RunError::Fence(FenceError::Failed(failure)) => Stop::from(failure.clone()),
+        RunError::Fence(FenceError::Held { .. } | FenceError::Stale) | RunError::Fenced(_) => {
+            let help = format!(
+                "only one runner may hold a run; see what it does: pgkedge status --state {}",
+                folder.display()
+            );
+            failed("stopped", cause).exit(Exit::Held).help(help)
+        }
+        RunError::Journal(error) => journal_stop(folder, error),
+        RunError::Over(_) | RunError::UnknownPhase(_) => {
+            Stop::usage(cause.to_string()).exit(Exit::Usage)
+        }
+        RunError::Internal(_) => failed("stopped", cause).help(resume),
+    }
+}
+
+/// What acts on the servers for a run.
+pub(crate) fn performer(header: &Arc<RunHeader>) -> (Arc<StepPerformer>, Arc<ServerFence>) {
+    let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
+    let epoch = SharedEpoch::default();
+    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone()));
+    let performer = Arc::new(StepPerformer::new(endpoints, Arc::clone(header), epoch));
+    (performer, fence)
+}
+
+fn exit_of(report: &RunReport, signals: &Signals) -> Exit {
+    match report.status {
+        CloseStatus::Succeeded | CloseStatus::CleanedUp | CloseStatus::Aborted => Exit::Done,
+        CloseStatus::Interrupted if report.stopped_at.is_some() => Exit::Done,
+        CloseStatus::Interrupted => signals.exit().unwrap_or(Exit::Interrupted),
+        CloseStatus::Failed => match signals.exit() {
+            Some(exit) if report.failed.is_empty() => exit,
+            _ => report.failed.first().map_or(Exit::Failed, |(_, failure)| Exit::of(failure.class)),
+        },
+    }
+}
+
+/// The last words of a run: what it did, what failed, what to type next.
+fn show_end(
+    header: &RunHeader,
+    folder: &Path,
+    ended: &RunReport,
+    global: &Global,
+) -> Result<(), Stop> {
+    let report = read_report(folder, header)?;
+    if global.output == Format::Json {
+        output::print_json(&serde_json::json!({ "event": "ended", "report": report }));
+        return Ok(());
+    }
+    if !global.quiet {
+        output::say(&report.table());
+    }
+    for (step, failure) in &ended.failed {
+        output::say(&format!("\nfailed: {step}: {}", crate::exit::Shown(failure)));
+    }
+    if !ended.abandoned.is_empty() {
+        let count = numbers::counted(ended.abandoned.len() as u64, "step");
+        output::say(&format!("abandoned because of that: {count}"));
+    }
+    let folder = folder.display();
+    match ended.status {
+        CloseStatus::Succeeded if global.quiet => {}
+        CloseStatus::Succeeded => output::say(&format!("\ndone; the journal stays in {folder}")),
+        CloseStatus::Interrupted if ended.stopped_at.is_some() => output::say(&format!(
+            "\nstopped where --until says; go on: pgkedge resume --state {folder}"
+        )),
+        CloseStatus::Failed | CloseStatus::Interrupted => output::say(&format!(
+            "\ngo on:         pgkedge resume --state {folder}\n\
+             take it back:  pgkedge abort --state {folder}"
+        )),
+        CloseStatus::CleanedUp | CloseStatus::Aborted => {}
+    }
+    Ok(())
+}
+
+/// The report of a run as its journal stands now.
+pub(crate) fn read_report(folder: &Path, header: &RunHeader) -> Result<Report, Stop> {
+    let reader = JournalReader::open(folder).map_err(|error| journal_stop(folder, &error))?;
+    let records = reader.records(0).map_err(|error| journal_stop(folder, &error))?;
+    Ok(Report::new(header, &records, SystemClock.now()))
+}
+
+/// Undoes what a run left, within a scope, and says what is still there.
+pub(crate) async fn take_back(
+    folder: &Path,
+    scope: pgkedge_runtime::UndoScope,
+    global: &Global,
+) -> Result<Exit, Stop> {
+    let journal = open_journal(folder)?;
+    let header = Arc::new(journal.header().clone());
+    if let Some(status) = journal.checkpoint().closed.filter(|status| status.is_final()) {
+        let undoable =
+            status == CloseStatus::Succeeded && scope == pgkedge_runtime::UndoScope::Everything;
+        let message = match (status, undoable) {
+            (_, true) => {
+                return Err(Stop::usage("this run succeeded; its result is not taken back").help(
+                    "the target is in use by now; drop its objects yourself if that is meant",
+                ));
+            }
+            (CloseStatus::Aborted, _) => "this run was aborted already; nothing is left of it",
+            _ => "this run cleaned up after itself already",
+        };
+        output::say(message);
+        return Ok(Exit::Done);
+    }
+    let (performer, fence) = performer(&header);
+    let stop = StopSignal::default();
+    let signals =
+        Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
+    let sinks = sinks::for_run(&header, global);
+    let report = pgkedge_runtime::undo(journal, performer, fence, sinks, scope, stop).await;
+    if report.left.is_empty() && report.cause.is_none() && report.status.is_some() {
+        if !global.quiet {
+            let undone = numbers::counted(report.undone.len() as u64, "step");
+            output::say(&format!("{undone} undone; nothing is left"));
+        }
+        return Ok(Exit::Done);
+    }
+    if let Some(exit) = signals.exit() {
+        return Ok(exit);
+    }
+    match &report.cause {
+        Some(cause) => Err(broken(cause, folder)),
+        None => Err(leftovers(&report.left)),
+    }
+}
+
+fn leftovers(left: &[(pgkedge_model::StepId, Failure)]) -> Stop {
+    let mut failure = Failure::permanent(format!(
+        "{} could not be undone",
+        numbers::counted(left.len() as u64, "step")
+    ));
+    for (step, cause) in left {
+        failure = failure.detail(format!("{step}: {}", crate::exit::Shown(cause)));
+    }
+    let failure = failure.help("mend the cause, then type the same command again");
+    Stop { exit: Exit::Leftovers, message: Message::Plain(failure) }
+}

@@ -1,0 +1,153 @@
+//! The order of the passes.
+
+use std::collections::BTreeSet;
+
+use pgkedge_model::{CatalogIndex, Facts, Finding, KindSpec, Selection, Settings, StepGraph};
+use pgkedge_plan::{GroupPlan, PhasePlan, Plan, TablePatterns};
+
+use crate::passes::{self, Parts};
+use crate::rules;
+
+/// A plan made into steps, against the facts that it was compiled with.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    pub graph: StepGraph,
+    pub selection: Selection,
+    /// What should be read before a run, but does not stop it.
+    pub warnings: Vec<Finding>,
+}
+
+/// What of a plan decides its graph.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) tables: &'a TablePatterns,
+    pub(crate) groups: &'a [GroupPlan],
+    pub(crate) settings: &'a Settings,
+    pub(crate) phases: &'a [PhasePlan],
+}
+
+/// What the passes know once the tables are chosen.
+pub(crate) struct Scene<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) facts: &'a Facts,
+    pub(crate) source: &'a CatalogIndex<'a>,
+    pub(crate) selection: &'a Selection,
+    /// OIDs of the tables that move.
+    pub(crate) selected: &'a BTreeSet<u32>,
+    /// Archive entries that stay behind with the tables that the plan leaves out.
+    pub(crate) excluded: &'a BTreeSet<u32>,
+    pub(crate) parts: &'a Parts,
+}
+
+/// Compiles a plan. Every problem is reported in one go.
+pub fn compile(plan: &Plan, facts: &Facts, kinds: &[KindSpec]) -> Result<Compiled, Vec<Finding>> {
+    let request = Request {
+        tables: &plan.tables,
+        groups: &plan.groups,
+        settings: &plan.settings,
+        phases: &plan.phases,
+    };
+    compile_request(request, facts, kinds)
+}
+
+pub(crate) fn compile_request(
+    request: Request<'_>,
+    facts: &Facts,
+    kinds: &[KindSpec],
+) -> Result<Compiled, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let source = CatalogIndex::new(&facts.source);
+    let chosen = passes::select(request, facts, &source, &mut findings);
+    let excluded = passes::exclude(request.tables, &chosen, facts, &source, &mut findings);
+    let parts = passes::split(request.settings, facts, &chosen.selected);
+    rules::check(request.settings, facts, &source, &chosen.selected, &mut findings);
+    let scene = Scene {
+        settings: request.settings,
+        facts,
+        source: &source,
+        selection: &chosen.selection,
+        selected: &chosen.selected,
+        excluded: &excluded,
+        parts: &parts,
+    };
+    let expanded = passes::expand(request.phases, kinds, &scene, &mut findings);
+    let units = passes::chain(expanded);
+    let edges = passes::derive_edges(&units, &mut findings);
+    // Everything so far reports side by side; a graph of a plan with errors would only mislead.
+    if findings.iter().any(Finding::is_error) {
+        return Err(findings);
+    }
+    let folded = passes::fold(units, &edges);
+    let phases = request.phases.iter().map(|phase| phase.name.clone()).collect();
+    match passes::seal(phases, passes::assemble(folded, &edges)) {
+        Ok(graph) => Ok(Compiled { graph, selection: chosen.selection, warnings: findings }),
+        Err(finding) => {
+            findings.push(finding);
+            Err(findings)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_plan::{Pipelines, PlanSource};
+
+    use super::*;
+    use crate::testing::{KINDS, World};
+
+    const PIPELINE: &str = "
+version: 1
+pipeline: short
+phases:
+  - name: load
+    steps:
+      - { name: copy, kind: small, each: part }
+";
+
+    const PLAN: &str = "
+version: 1
+name: shop
+pipeline: short
+databases:
+  source: { url: { env: SOURCE_URL } }
+  target: { url: { env: TARGET_URL } }
+tables:
+  include: [\"public.*\"]
+  exclude: [public.tpm]
+";
+
+    struct Short;
+
+    impl Pipelines for Short {
+        fn load(&self, name: &str) -> Option<String> {
+            (name == "short").then(|| PIPELINE.to_owned())
+        }
+
+        fn names(&self) -> Vec<String> {
+            vec!["short".to_owned()]
+        }
+    }
+
+    fn plan(text: &str) -> Plan {
+        let source = PlanSource { path: "shop.yaml", bytes: text.as_bytes() };
+        pgkedge_plan::check(source, &Short, KINDS)
+            .unwrap_or_else(|rejection| panic!("{rejection:?}"))
+    }
+
+    #[test]
+    fn a_checked_plan_becomes_a_graph() {
+        let world = World::new().table(1, "public.a").table(2, "public.tpm").table(3, "other.b");
+        let compiled = compile(&plan(PLAN), &world.0, KINDS).unwrap();
+        let ids: Vec<&str> = compiled.graph.steps().map(|step| step.id.0.as_str()).collect();
+        assert_eq!(ids, ["load/copy/public.a"]);
+    }
+
+    #[test]
+    fn a_finding_points_at_the_line_of_the_plan() {
+        let (plan, world) = (plan(PLAN), World::new().table(1, "public.tmp"));
+        let findings = compile(&plan, &world.0, KINDS).unwrap_err();
+        let errors: Vec<Finding> = findings.into_iter().filter(Finding::is_error).collect();
+        let located = pgkedge_plan::located(&plan.map, &errors);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&located).unwrap());
+    }
+}

@@ -1,0 +1,56 @@
+//! Lays out a step's statements: each as it is sent, after the server that it goes to.
+
+use pgkedge_model::{Member, Statement, StepNode, Transaction};
+
+/// Members of a bundle that the brief form shows.
+const BRIEF: usize = 3;
+const INDENT: &str = "    ";
+
+/// One block of text, without a final line break.
+pub(super) fn body(step: &StepNode, brief: bool) -> String {
+    let mut lines = Vec::new();
+    add_all(&mut lines, &step.before);
+    let shown = if brief { BRIEF } else { usize::MAX };
+    for member in step.members.iter().take(shown) {
+        add_member(&mut lines, step, member);
+    }
+    if step.members.len() > shown {
+        lines.push(format!("{INDENT}… and {} members more", step.members.len() - shown));
+    }
+    add_all(&mut lines, &step.after);
+    if lines.is_empty() {
+        lines.push(format!("{INDENT}sends no statement of its own"));
+    }
+    lines.join("\n")
+}
+
+fn add_member(lines: &mut Vec<String>, step: &StepNode, member: &Member) {
+    if step.is_bundle() {
+        lines.push(format!("{INDENT}-- {}", visible(&member.key)));
+    }
+    add_all(lines, &member.run);
+}
+
+fn add_all(lines: &mut Vec<String>, statements: &[Statement]) {
+    for statement in statements {
+        let guarded = statement.transaction == Transaction::Guarded;
+        let bar = if guarded { '│' } else { ' ' };
+        let text = visible(&statement.shown());
+        for (number, line) in text.split('\n').enumerate() {
+            let server = if number == 0 { statement.on.to_string() } else { String::new() };
+            lines.push(format!("{INDENT}{server:<7} {bar} {line}").trim_end().to_owned());
+        }
+    }
+}
+
+/// Shows what a terminal would obey: names and literals come from the database.
+fn visible(text: &str) -> String {
+    let shown = |char: char| match char {
+        '\n' | '\t' => char,
+        '\u{7f}' => '\u{2421}',
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(char)).unwrap_or('\u{fffd}'),
+        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        other => other,
+    };
+    text.chars().map(shown).collect()
+}

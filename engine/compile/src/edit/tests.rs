@@ -1,0 +1,93 @@
+use pgkedge_model::{Each, Failure, RunId, Settings};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{Sketch, World, shown};
+
+/// Three phases; `one` is done, `two/service` holds, `two/now` runs, the rest is pending.
+fn before() -> Sketch {
+    plan(json!({ "sql": "select 1" }), "select 2", "select 3")
+}
+
+fn plan(first: Value, now: &str, last: &str) -> Sketch {
+    Sketch::new()
+        .step("one/first", "small", Some(Each::Table), first)
+        .step("two/service", "service", None, json!({ "writes": ["snapshot:source"] }))
+        .step("two/now", "alone", None, json!({ "sql": now, "reads": ["snapshot:source"] }))
+        .step("two/stop", "alone", None, json!({ "stops": "service" }))
+        .step("three/failed", "alone", None, json!({ "sql": last }))
+        .step("three/last", "alone", None, json!({ "sql": last }))
+}
+
+fn world() -> World {
+    World::new().table(1, "public.a").table(2, "public.b")
+}
+
+fn checkpoint() -> Checkpoint {
+    let mut checkpoint = Checkpoint::default();
+    let done = StepState::Succeeded { attempt: 1, output: Value::Null, adopted: false };
+    let failure = Failure::permanent("no");
+    let states = [
+        ("one/first/bundle-0001", done),
+        ("two/service", StepState::Ready { attempt: 1, output: Value::Null }),
+        ("two/now", StepState::Running { attempt: 1 }),
+        ("three/failed", StepState::Failed { attempt: 1, failure, retried: false }),
+    ];
+    checkpoint.steps.extend(states.map(|(id, state)| (StepId::from(id), state)));
+    checkpoint
+}
+
+fn outcome(after: &Sketch, world_after: &World) -> String {
+    let old = before().compile(&world()).unwrap().graph;
+    let header = RunHeader {
+        run_id: RunId("0".into()),
+        engine: "0".into(),
+        plan_name: "shop".into(),
+        plan_path: "shop.yaml".into(),
+        databases: BTreeMap::new(),
+        settings: Settings::default(),
+        facts: world().0,
+        graph: old,
+    };
+    let new = after.compile(world_after).unwrap_or_else(|findings| panic!("{findings:#?}")).graph;
+    match edit(&header, &checkpoint(), &new) {
+        Ok(changes) => changes.join("\n"),
+        Err(findings) => shown(findings.iter()),
+    }
+}
+
+#[test]
+fn the_same_plan_changes_nothing() {
+    assert_eq!(outcome(&before(), &world()), "");
+}
+
+#[test]
+fn pending_and_failed_steps_may_change() {
+    let mut after = plan(json!({ "sql": "select 1" }), "select 2", "select 4");
+    after.phases[2].steps.pop();
+    let after =
+        after.step("three/more", "alone", None, json!({})).step("four/x", "alone", None, json!({}));
+    insta::assert_snapshot!(outcome(&after, &world()));
+}
+
+#[test]
+fn done_and_running_steps_and_services_may_not() {
+    let after = plan(json!({ "sql": "select 0" }), "select 22", "select 3");
+    insta::assert_snapshot!(outcome(&after, &world()));
+}
+
+#[test]
+fn a_done_step_may_neither_lose_members_nor_go() {
+    insta::assert_snapshot!("members", outcome(&before(), &world().table(3, "public.c")));
+    let mut after = before();
+    after.phases[0].steps.clear();
+    insta::assert_snapshot!("gone", outcome(&after, &world()));
+}
+
+#[test]
+fn a_new_step_may_not_come_before_a_done_one() {
+    let mut after = before();
+    let early = Sketch::new().step("zero/early", "alone", None, json!({}));
+    after.phases.insert(0, early.phases[0].clone());
+    insta::assert_snapshot!(outcome(&after, &world()));
+}

@@ -1,0 +1,32 @@
+//! From chosen tables to sealed graph: each pass does one thing, in the order in which they stand here.
+//!
+//! Drafts keep program order, that of the plan and of the catalog, until the graph is sealed. Edges
+//! only lead back in that order, so that no pass can make a cycle.
+
+mod assemble;
+mod chain;
+mod digest;
+mod edges;
+mod exclude;
+mod expand;
+mod fold;
+mod identify;
+mod items;
+mod seal;
+mod select;
+mod split;
+
+pub(crate) use assemble::assemble;
+pub(crate) use chain::{Unit, chain};
+pub(crate) use edges::derive_edges;
+pub(crate) use exclude::{exclude, views};
+pub(crate) use expand::{Expanded, expand};
+pub(crate) use fold::fold;
+pub(crate) use seal::seal;
+pub(crate) use select::{Chosen, select};
+pub(crate) use split::{Parts, holds_rows, reads_ranges, split};
+
+#[cfg(test)]
+mod order_tests;
+#[cfg(test)]
+mod tests;

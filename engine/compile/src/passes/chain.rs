@@ -1,0 +1,70 @@
+//! Joins neighbours that must keep their order anyway.
+
+use std::collections::BTreeMap;
+
+use pgkedge_model::{DeclaredStep, Draft, Fold, KindSpec, Object, PhaseName, TouchMode};
+
+use super::Expanded;
+
+/// Members of one node, at most: what one transaction should hold in locks.
+pub(super) const MOST_MEMBERS: usize = 50;
+
+/// Drafts that will be in one node for certain.
+pub(crate) struct Unit<'a> {
+    pub(crate) declared: &'a DeclaredStep,
+    pub(crate) spec: &'a KindSpec,
+    /// Place of the declared step in the plan.
+    pub(crate) step: usize,
+    /// At least one.
+    pub(crate) drafts: Vec<Draft>,
+    /// Of all its drafts; a node that adds to what it reads is like a writer.
+    pub(crate) touches: BTreeMap<Object, TouchMode>,
+    pub(crate) fold: Fold,
+}
+
+/// Units in program order: runs of `Chain` drafts joined, any other draft by itself.
+pub(crate) fn chain(expanded: Vec<Expanded<'_>>) -> Vec<Unit<'_>> {
+    let mut units: Vec<Unit<'_>> = Vec::new();
+    for (step, Expanded { declared, spec, drafts }) in expanded.into_iter().enumerate() {
+        for draft in drafts {
+            if let Some(last) = units.last_mut().filter(|last| last.takes(step, &draft)) {
+                last.add(draft);
+                continue;
+            }
+            let (fold, touches) = (draft.fold, BTreeMap::new());
+            let mut unit = Unit { declared, spec, step, drafts: Vec::new(), touches, fold };
+            unit.add(draft);
+            units.push(unit);
+        }
+    }
+    units
+}
+
+impl Unit<'_> {
+    pub(crate) fn phase(&self) -> &PhaseName {
+        &self.declared.phase
+    }
+
+    fn takes(&self, step: usize, draft: &Draft) -> bool {
+        let first = &self.drafts[0];
+        self.step == step
+            && (self.fold, draft.fold) == (Fold::Chain, Fold::Chain)
+            && self.drafts.len() < MOST_MEMBERS
+            && first.script.before == draft.script.before
+            && first.script.after == draft.script.after
+            && first.stops == draft.stops
+    }
+
+    fn add(&mut self, draft: Draft) {
+        for touch in &draft.touches {
+            let mode = self.touches.entry(touch.object.clone()).or_insert(touch.mode);
+            *mode = both(*mode, touch.mode);
+        }
+        self.drafts.push(draft);
+    }
+}
+
+/// What two touches of one object by one node amount to.
+pub(super) fn both(one: TouchMode, other: TouchMode) -> TouchMode {
+    if one == other { one } else { TouchMode::Write }
+}

@@ -1,0 +1,78 @@
+//! The ids of nodes: what people type, and what a journal keeps.
+
+use std::fmt::Write as _;
+
+use pgkedge_model::{PhaseName, StepId};
+
+/// Bytes of an id, at most.
+const LONGEST: usize = 120;
+/// Hex digits that stand for what was cut off.
+const DIGEST: usize = 12;
+
+/// `phase/step`, or `phase/step/key`.
+pub(super) fn single(phase: &PhaseName, step: &str, key: &str) -> StepId {
+    let base = format!("{phase}/{step}");
+    if key.is_empty() {
+        return StepId(base);
+    }
+    let id = format!("{base}/{}", printable(key));
+    if id.len() <= LONGEST {
+        return StepId(id);
+    }
+    let digest = blake3::hash(key.as_bytes()).to_hex();
+    let mut end = (LONGEST - DIGEST - 1).max(base.len() + 1);
+    while !id.is_char_boundary(end) {
+        end -= 1;
+    }
+    StepId(format!("{}~{}", &id[..end], &digest[..DIGEST]))
+}
+
+/// `phase/step/bundle-0001`.
+pub(super) fn bundle(phase: &PhaseName, step: &str, number: usize) -> StepId {
+    StepId(format!("{phase}/{step}/bundle-{number:04}"))
+}
+
+/// Writes what cannot be seen, or would end a word, as `%` and hex digits.
+fn printable(key: &str) -> String {
+    let mut printable = String::with_capacity(key.len());
+    for char in key.chars() {
+        if char.is_control() || char.is_whitespace() || matches!(char, '/' | '%' | '~') {
+            for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+                write!(printable, "%{byte:02x}").expect("into memory");
+            }
+        } else {
+            printable.push(char);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(key: &str) -> String {
+        single(&PhaseName("load".into()), "copy", key).0
+    }
+
+    #[test]
+    fn an_id_is_the_path_to_its_item() {
+        assert_eq!(id(""), "load/copy");
+        assert_eq!(id("public.orders"), "load/copy/public.orders");
+        assert_eq!(bundle(&PhaseName("load".into()), "copy", 7).0, "load/copy/bundle-0007");
+    }
+
+    #[test]
+    fn a_hostile_key_is_written_so_that_it_can_be_typed_and_two_never_meet() {
+        assert_eq!(id("public.\"a b/c\""), "load/copy/public.\"a%20b%2fc\"");
+        assert_eq!(id("a\nb"), "load/copy/a%0ab");
+        assert_ne!(id("a b"), id("a%20b"));
+    }
+
+    #[test]
+    fn a_long_key_is_cut_and_stays_unique() {
+        let (one, other) = ("ž".repeat(100) + "1", "ž".repeat(100) + "2");
+        assert!(id(&one).len() <= LONGEST, "{}", id(&one).len());
+        assert_ne!(id(&one), id(&other));
+    }
+}

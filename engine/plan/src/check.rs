@@ -1,0 +1,204 @@
+//! The way from a text to a plan: form, schema, rules, and only then the types.
+
+use std::collections::BTreeMap;
+
+use pgkedge_model::{Finding, Ident, KindSpec, Server, Settings};
+use serde_json::Value;
+
+use crate::document::{self, Document};
+use crate::pattern::Pattern;
+use crate::phases;
+use crate::plan::{GroupPlan, PhasePlan, Plan, Selector, TablePatterns};
+use crate::report::{Checked, Rejection};
+use crate::rules::{self, Text};
+use crate::source_map::SourceMap;
+use crate::written::{Group, GroupTables, PatternText, PlanDocument, Tables};
+use crate::{codes, mismatch, pipeline_schema, plan_schema};
+
+/// A plan's text, and the name that messages give it.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanSource<'a> {
+    pub path: &'a str,
+    pub bytes: &'a [u8],
+}
+
+/// Finds pipelines: shipped ones by name, others by path.
+pub trait Pipelines {
+    /// The YAML text of a pipeline.
+    fn load(&self, name: &str) -> Option<String>;
+    /// The shipped ones, for messages.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Checks everything that can be told from the text alone. What is wrong is reported all at once.
+pub fn check(
+    source: PlanSource<'_>,
+    pipelines: &dyn Pipelines,
+    kinds: &[KindSpec],
+) -> Result<Plan, Rejection> {
+    let Document { map, json, mut findings } = document::read(source.path, source.bytes);
+    let Some(json) = json else {
+        return Err(Rejection::new(&Checked { map, findings }, None));
+    };
+    let name = json.get("pipeline").and_then(Value::as_str);
+    let pipeline = name
+        .filter(|name| !name.is_empty())
+        .and_then(|name| Some(read_pipeline(name, &pipelines.load(name)?, kinds)));
+    let base = pipeline.as_ref().map(|pipeline| pipeline.phases.as_slice());
+    let (merged, of_phases) = base.map(|base| phases::merge(base, &json)).unzip();
+    let text =
+        Text { json: &json, kinds, base, phases: merged.as_deref(), pipelines: &pipelines.names() };
+    let mut of_rules = of_phases.unwrap_or_default();
+    of_rules.extend(rules::of_plan(&text));
+    findings.extend(mismatches(&json, &plan_schema(kinds), &of_rules));
+    findings.extend(of_rules);
+
+    let rejected = |findings: &[Finding]| findings.iter().any(Finding::is_error);
+    let of_pipeline = pipeline.as_ref().is_some_and(|found| rejected(&found.checked.findings));
+    match (pipeline, merged) {
+        (Some(pipeline), Some(phases)) if !rejected(&findings) && !of_pipeline => {
+            let parts = Parts { base: pipeline.phases, phases, warnings: findings, map };
+            plan(source.path, json, parts)
+        }
+        (pipeline, _) => Err(Rejection::new(
+            &Checked { map, findings },
+            pipeline.as_ref().map(|pipeline| &pipeline.checked),
+        )),
+    }
+}
+
+/// A pipeline's phases, as far as they can be read, and what is wrong with its text.
+struct ReadPipeline {
+    checked: Checked,
+    phases: Vec<PhasePlan>,
+}
+
+fn read_pipeline(name: &str, text: &str, kinds: &[KindSpec]) -> ReadPipeline {
+    let Document { map, json, mut findings } = document::read(name, text.as_bytes());
+    let Some(json) = json else {
+        return ReadPipeline { checked: Checked { map, findings }, phases: Vec::new() };
+    };
+    let phases = phases::declared(&json);
+    let rules = rules::of_pipeline(&Text {
+        json: &json,
+        kinds,
+        base: Some(&phases),
+        phases: None,
+        pipelines: &[],
+    });
+    findings.extend(mismatches(&json, &pipeline_schema(kinds), &rules));
+    findings.extend(rules);
+    ReadPipeline { checked: Checked { map, findings }, phases }
+}
+
+fn mismatches(json: &Value, schema: &Value, rules: &[Finding]) -> Vec<Finding> {
+    let mut mismatches = mismatch::findings(json, schema);
+    rules::leave_to_rules(&mut mismatches, rules);
+    mismatches
+}
+
+struct Parts {
+    base: Vec<PhasePlan>,
+    phases: Vec<PhasePlan>,
+    warnings: Vec<Finding>,
+    map: SourceMap,
+}
+
+/// Reads a document that passed all checks into types.
+fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
+    let Parts { base, phases, warnings, map } = parts;
+    let document: PlanDocument = match serde_json::from_value(json) {
+        Ok(document) => document,
+        Err(error) => return Err(beyond_schema(map, &error)),
+    };
+    let databases = document.databases;
+    Ok(Plan {
+        name: document.name.0,
+        path: path.to_owned(),
+        pipeline: document.pipeline,
+        databases: BTreeMap::from([
+            (Server::Source, databases.source),
+            (Server::Target, databases.target),
+        ]),
+        tables: tables(document.tables),
+        groups: groups(document.groups),
+        settings: Settings {
+            load: document.load,
+            limits: document.limits,
+            verify: document.verify,
+        },
+        phases,
+        waive: document.waive,
+        warnings,
+        map,
+        base,
+    })
+}
+
+/// A number that a schema takes and a type does not: `8.0` is a whole number to JSON Schema.
+fn beyond_schema(map: SourceMap, error: &serde_json::Error) -> Rejection {
+    let finding = Finding::error(codes::BAD_VALUE, format!("a value cannot be used: {error}"))
+        .at_value("", "somewhere in this file")
+        .help("write whole numbers without a decimal point");
+    Rejection::new(&Checked { map, findings: vec![finding] }, None)
+}
+
+fn tables(tables: Tables) -> TablePatterns {
+    let include = patterns(tables.include, "/tables/include");
+    TablePatterns {
+        include: if include.is_empty() { vec![Pattern::everything()] } else { include },
+        exclude: patterns(tables.exclude, "/tables/exclude"),
+    }
+}
+
+fn groups(groups: Vec<Group>) -> Vec<GroupPlan> {
+    let everything = GroupPlan {
+        name: ident("all"),
+        tables: Selector {
+            patterns: vec![Pattern::everything()],
+            having: Vec::new(),
+            having_pointer: None,
+        },
+        pointer: None,
+    };
+    if groups.is_empty() {
+        return vec![everything];
+    }
+    groups
+        .into_iter()
+        .enumerate()
+        .map(|(n, group)| {
+            let pointer = format!("/groups/{n}");
+            let tables = selector(group.tables, &format!("{pointer}/tables"));
+            GroupPlan { name: ident(&group.name.0), tables, pointer: Some(pointer) }
+        })
+        .collect()
+}
+
+fn selector(tables: GroupTables, at: &str) -> Selector {
+    match tables {
+        GroupTables::Patterns(texts) => {
+            Selector { patterns: patterns(texts, at), having: Vec::new(), having_pointer: None }
+        }
+        GroupTables::Having(tables) => {
+            let matching = patterns(tables.matching, &format!("{at}/matching"));
+            Selector {
+                patterns: if matching.is_empty() { vec![Pattern::everything()] } else { matching },
+                having: tables.having,
+                having_pointer: Some(format!("{at}/having")),
+            }
+        }
+    }
+}
+
+fn patterns(texts: Vec<PatternText>, list: &str) -> Vec<Pattern> {
+    let parsed = |(n, text): (usize, PatternText)| {
+        let pattern = Pattern::parse(&text.0).expect("the rule about patterns parsed it");
+        pattern.at(format!("{list}/{n}"))
+    };
+    texts.into_iter().enumerate().map(parsed).collect()
+}
+
+fn ident(name: &str) -> Ident {
+    Ident::new(name).expect("the schema and the rule about long names checked it")
+}

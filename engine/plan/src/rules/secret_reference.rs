@@ -1,0 +1,91 @@
+//! A connection string is found through a reference, which names something.
+
+use pgkedge_model::Finding;
+use serde_json::Value;
+
+use super::Text;
+use crate::{codes, passwords, pointer};
+
+const WAYS: &str =
+    "ways: { env: VARIABLE }, { file: PATH }, { command: [PROGRAM, …] }, { service: NAME }";
+
+pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
+    ["source", "target"]
+        .into_iter()
+        .filter_map(|database| {
+            let of = format!("/databases/{database}");
+            let at = format!("{of}/url");
+            let fields = text.json.pointer(&of)?.as_object()?;
+            let Some(url) = fields.get("url") else { return Some(missing(database, of)) };
+            // The rule about passwords has more to say.
+            let told = !passwords::find(&url.to_string()).is_empty();
+            if told { None } else { finding(database, &at, url) }
+        })
+        .collect()
+}
+
+fn missing(database: &str, at: String) -> Finding {
+    let variable = format!("{}_URL", database.to_uppercase());
+    Finding::error(codes::MISSING_FIELD, format!("the {database} needs a url"))
+        .at_value(at, "`url` is missing here")
+        .help(format!("add `url: {{ env: {variable} }}`\n{WAYS}"))
+}
+
+fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
+    let variable = format!("{}_URL", database.to_uppercase());
+    let wrong = |message: String, label: &str, at: String, help: String| {
+        let help = format!("{help}\n{WAYS}");
+        Some(Finding::error(codes::SECRET_REFERENCE, message).at_value(at, label).help(help))
+    };
+    let instead = format!("write `url: {{ env: {variable} }}`");
+    let Value::Object(reference) = url else {
+        let empty = url.is_null() || url == "";
+        let what = if empty { "empty" } else { "written out" };
+        let help = if empty { instead } else { format!("keep it outside of the plan: {instead}") };
+        let message = format!("the url of the {database} is {what}");
+        return wrong(message, "not a reference", at.to_owned(), help);
+    };
+    let mut fields = reference.iter();
+    let (Some((way, value)), None) = (fields.next(), fields.next()) else {
+        let message = format!("the url of the {database} must be found in one way");
+        return wrong(message, "needs exactly one", at.to_owned(), instead);
+    };
+    let place = pointer::child(at, way);
+    match (way.as_str(), value) {
+        ("env", Value::String(name)) if !is_variable(name) => {
+            let message = format!("{} is no name of an environment variable", quoted(name));
+            let bare = name.trim_start_matches(['$', '{']).trim_end_matches('}');
+            let help = if is_variable(bare) { format!("write `env: {bare}`") } else { instead };
+            wrong(message, "not a variable", place, help)
+        }
+        ("env" | "file" | "service", Value::String(name)) if !name.is_empty() => None,
+        ("command", Value::Array(words)) if is_command(words) => None,
+        ("command", _) => {
+            let message =
+                format!("the command for the url of the {database} must be a list of words");
+            let help = "write the program and its arguments one by one: `command: [vault, read, shop/url]`";
+            wrong(message, "not a command", place, help.to_owned())
+        }
+        ("env" | "file" | "service", _) => {
+            let message = format!("the {way} for the url of the {database} is empty");
+            wrong(message, "names nothing", place, instead)
+        }
+        _ => {
+            let message = format!("`{way}` is no way to find the url of the {database}");
+            wrong(message, "not a way", at.to_owned(), instead)
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn is_command(words: &[Value]) -> bool {
+    words.iter().all(Value::is_string) && words.first().is_some_and(|program| *program != "")
+}
+
+fn quoted(name: &str) -> String {
+    if name.is_empty() { "an empty text".to_owned() } else { format!("`{name}`") }
+}

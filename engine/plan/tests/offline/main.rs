@@ -1,0 +1,5 @@
+//! What texts become: plans, or messages.
+
+mod messages;
+mod plans;
+mod support;

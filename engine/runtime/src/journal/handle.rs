@@ -1,0 +1,96 @@
+//! The journal as its one runner holds it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgkedge_model::{Checkpoint, Clock, Record, RunHeader, StepGraph};
+
+use super::folder::{self, Folder};
+use super::store::{self, Contents};
+use super::writer::Writer;
+use super::{Appender, JournalError};
+
+/// A journal and the lock of its folder, both held for this value's life.
+pub struct Journal {
+    header: Arc<RunHeader>,
+    opened: Checkpoint,
+    // Dropped before the folder, whose lock must outlive the last write.
+    writer: Writer,
+    _folder: Folder,
+}
+
+impl Journal {
+    /// Starts the journal of a new run. Refuses a folder that holds one.
+    pub fn create(
+        folder: &Path,
+        header: &RunHeader,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, JournalError> {
+        Folder::make(folder)?;
+        let held = Folder::hold(folder, clock.as_ref())?;
+        let (draft, journal) = (held.draft(), held.journal());
+        if journal.symlink_metadata().is_ok() {
+            return Err(JournalError::Exists { folder: folder.to_owned() });
+        }
+        // What a runner left that died while it prepared one was never a journal.
+        if draft.symlink_metadata().is_ok() {
+            std::fs::remove_file(&draft).map_err(JournalError::file(&draft))?;
+        }
+        drop(folder::create_private(&draft)?);
+        store::prepare(&draft, header)?;
+        std::fs::rename(&draft, &journal).map_err(JournalError::file(&journal))?;
+        held.sync()?;
+        Self::start(held, clock)
+    }
+
+    /// Takes a run that is there, and verifies every record of it.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        folder::check(folder)?;
+        if !folder::journal(folder).exists() {
+            return Err(JournalError::Missing { folder: folder.to_owned() });
+        }
+        Self::start(Folder::hold(folder, clock.as_ref())?, clock)
+    }
+
+    fn start(folder: Folder, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        let path = folder.journal();
+        let connection = store::open(&path)?;
+        let Contents { header, checkpoint, tail } = store::load(&connection)?;
+        let writer = Writer::start(connection, tail, checkpoint.clone(), clock)
+            .map_err(JournalError::file(path))?;
+        Ok(Self { header: Arc::new(header), opened: checkpoint, writer, _folder: folder })
+    }
+
+    pub fn header(&self) -> &RunHeader {
+        &self.header
+    }
+
+    /// The header, to be shared with the performer.
+    pub fn shared_header(&self) -> Arc<RunHeader> {
+        Arc::clone(&self.header)
+    }
+
+    /// The fold of the journal as it was when it was opened.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.opened
+    }
+
+    /// Replaces the graph, and says how it differs. The caller has checked that it may.
+    pub fn edit(&mut self, graph: StepGraph, changes: Vec<String>) -> Result<(), JournalError> {
+        let text = store::graph_text(&graph)?;
+        self.writer.edit(Record::PlanEdited { changes }, text)?;
+        let mut header = RunHeader::clone(&self.header);
+        header.graph = graph;
+        self.header = Arc::new(header);
+        Ok(())
+    }
+
+    /// Appends one record; returns when it is durable.
+    pub async fn append(&self, record: Record) -> Result<(), JournalError> {
+        self.writer.appender().append(record).await.map(|_| ())
+    }
+
+    pub(crate) fn appender(&self) -> Appender {
+        self.writer.appender().clone()
+    }
+}

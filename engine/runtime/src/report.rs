@@ -1,0 +1,105 @@
+//! What a run is asked to do, and what came of it.
+
+use std::time::Duration;
+
+use pgkedge_model::{CloseStatus, Failure, FenceError, PhaseName, StepId};
+
+use crate::{JournalError, RetryPolicy};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The last phase to work on; none means all.
+    pub until: Option<PhaseName>,
+    pub retry: RetryPolicy,
+    /// How long a cancelled step may take to end before it is left alone.
+    pub cancel_grace: Duration,
+    /// Where to die, for tests: `after_effect::create_index`, or `…:2` for the second time.
+    pub failpoint: Option<String>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            until: None,
+            retry: RetryPolicy::default(),
+            cancel_grace: Duration::from_secs(10),
+            failpoint: None,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunReport {
+    pub status: CloseStatus,
+    /// Steps that failed for good, in the order in which they did: the first is the error.
+    pub failed: Vec<(StepId, Failure)>,
+    /// Steps that never ran, each with the failed step that it is because of.
+    pub abandoned: Vec<(StepId, StepId)>,
+    /// Steps that ended because the user stopped the run.
+    pub cancelled: Vec<StepId>,
+    /// The run ended after this phase because it was asked to.
+    pub stopped_at: Option<PhaseName>,
+    /// Why the runner could not go on; none where the run came to an end of its own.
+    pub cause: Option<RunError>,
+}
+
+impl RunReport {
+    pub(crate) fn broken(cause: RunError) -> Self {
+        Self {
+            status: CloseStatus::Failed,
+            failed: Vec::new(),
+            abandoned: Vec::new(),
+            cancelled: Vec::new(),
+            stopped_at: None,
+            cause: Some(cause),
+        }
+    }
+
+    /// Whether a newer runner has taken over, or another one holds the run.
+    pub fn is_fenced(&self) -> bool {
+        matches!(
+            self.cause,
+            Some(
+                RunError::Fence(FenceError::Held { .. } | FenceError::Stale) | RunError::Fenced(_)
+            )
+        )
+    }
+}
+
+/// How an undo ended.
+#[derive(Debug)]
+pub struct UndoReport {
+    pub undone: Vec<StepId>,
+    /// What could not be taken back, in the order in which it was tried.
+    pub left: Vec<(StepId, Failure)>,
+    /// How the journal was closed; none where it was not.
+    pub status: Option<CloseStatus>,
+    pub cause: Option<RunError>,
+}
+
+/// Why a runner could not go on.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RunError {
+    /// The run could not be taken, or was lost.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// A step found out that a newer runner has taken over.
+    #[error(transparent)]
+    Fenced(Failure),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the run is over: it was {}", match .0 {
+        CloseStatus::CleanedUp => "cleaned up",
+        CloseStatus::Aborted => "aborted",
+        CloseStatus::Succeeded => "completed",
+        CloseStatus::Failed | CloseStatus::Interrupted => "closed",
+    })]
+    Over(CloseStatus),
+    #[error("the run has no phase `{0}`")]
+    UnknownPhase(PhaseName),
+    /// A bug in the runner itself.
+    #[error("the runner stopped: {0}")]
+    Internal(String),
+}

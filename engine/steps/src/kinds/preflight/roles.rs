@@ -1,0 +1,138 @@
+//! Roles: those that the target lacks, and what its own role may do for them.
+
+use std::collections::BTreeSet;
+
+use pgkedge_model::{Catalog, Finding, Ident, Role, Server};
+
+use super::{Question, listed, on};
+use crate::kinds::copy_database_settings::may_change_owner;
+use crate::kinds::copy_globals::missing_roles;
+
+/// Roles of providers that may do some of what takes a superuser elsewhere.
+pub(super) const ALMOST_SUPERUSERS: &[&str] =
+    &["rds_superuser", "cloudsqlsuperuser", "azure_pg_admin", "alloydbsuperuser"];
+
+pub(super) fn findings(question: &Question<'_>) -> Vec<Finding> {
+    let Some(target) = &question.facts.target else { return Vec::new() };
+    let source = &question.facts.source;
+    let missing: Vec<&Role> = missing_roles(source, Some(target)).collect();
+    let mut findings = Vec::new();
+    findings.extend(cannot_create(target, &missing));
+    findings.extend(lost_attributes(target, &missing));
+    findings.extend(lost_passwords(source, &missing));
+    findings.extend(absent_owners(source, target));
+    findings.extend(not_member(source, target));
+    findings.extend(database_owner(source, target));
+    findings
+}
+
+fn names(roles: &[&Role]) -> Vec<Ident> {
+    roles.iter().map(|role| role.name.clone()).collect()
+}
+
+fn cannot_create(target: &Catalog, missing: &[&Role]) -> Option<Finding> {
+    let session_role = &target.server.session_role;
+    let may = session_role.superuser || session_role.creates_roles;
+    (!missing.is_empty() && !may).then(|| {
+        let name = &session_role.name;
+        let message = format!(
+            "the target lacks roles that {name} may not create: {}",
+            listed(names(missing))
+        );
+        Finding::error("target::cannot_create_roles", message)
+            .at(on(Server::Target))
+            .help(format!("create them there, or `alter role {name} createrole`"))
+    })
+}
+
+fn lost_attributes(target: &Catalog, missing: &[&Role]) -> Option<Finding> {
+    if target.server.session_role.superuser {
+        return None;
+    }
+    let has_more = |role: &&&Role| role.superuser || role.replication || role.bypasses_row_security;
+    let lost: Vec<&Role> = missing.iter().filter(has_more).copied().collect();
+    (!lost.is_empty()).then(|| {
+        let message = format!(
+            "only a superuser may create a role as superuser, for replication or past row \
+             security: {} will be none",
+            listed(names(&lost))
+        );
+        Finding::warning("target::role_attributes", message)
+            .at(on(Server::Target))
+            .help("grant what they need by hand; a managed server has roles of its own for it")
+    })
+}
+
+fn lost_passwords(source: &Catalog, missing: &[&Role]) -> Option<Finding> {
+    let login: Vec<&Role> = missing.iter().filter(|role| role.login).copied().collect();
+    (!login.is_empty() && !source.server.session_role.superuser).then(|| {
+        let message = format!(
+            "passwords can be read on the source by superusers alone; {} will have none",
+            listed(names(&login))
+        );
+        Finding::warning("source::passwords_unreadable", message)
+            .at(on(Server::Source))
+            .help("set them on the target after `schema`: `alter role … password …`")
+    })
+}
+
+/// Roles that own something in the archive.
+fn owners(source: &Catalog) -> BTreeSet<Ident> {
+    source
+        .entries
+        .iter()
+        .filter(|entry| entry.statements.iter().any(|sql| sql.contains(" OWNER TO ")))
+        .filter_map(|entry| Ident::new(entry.owner.clone()?).ok())
+        .collect()
+}
+
+fn will_exist(role: &Ident, source: &Catalog, target: &Catalog) -> bool {
+    target.roles.iter().any(|there| there.name == *role)
+        || missing_roles(source, Some(target)).any(|missing| missing.name == *role)
+        || role.as_str().starts_with("pg_")
+}
+
+fn absent_owners(source: &Catalog, target: &Catalog) -> Option<Finding> {
+    let is_absent = |role: &Ident| !will_exist(role, source, target);
+    let absent: Vec<Ident> = owners(source).into_iter().filter(is_absent).collect();
+    (!absent.is_empty()).then(|| {
+        let names = listed(&absent);
+        let message = format!("objects of the source belong to {names}, which the target lacks");
+        Finding::error("target::absent_owners", message).at(on(Server::Target)).help(
+            "these roles are a provider's own and are not copied: give their objects another \
+             owner on the source, or create the roles on the target",
+        )
+    })
+}
+
+fn not_member(source: &Catalog, target: &Catalog) -> Option<Finding> {
+    let session_role = &target.server.session_role;
+    if session_role.superuser {
+        return None;
+    }
+    let is_foreign = |role: &Ident| {
+        target.roles.iter().any(|there| there.name == *role)
+            && !session_role.member_of.contains(role)
+            && role.as_str() != "pg_database_owner"
+    };
+    let foreign: Vec<Ident> = owners(source).into_iter().filter(is_foreign).collect();
+    (!foreign.is_empty()).then(|| {
+        let (name, owners) = (&session_role.name, listed(&foreign));
+        let message = format!("{name} cannot make {owners} the owner of anything on the target");
+        let grants: Vec<String> = foreign.iter().map(ToString::to_string).collect();
+        Finding::error("target::not_member_of_owner", message)
+            .at(on(Server::Target))
+            .help(format!("`grant {} to {name}`", grants.join(", ")))
+    })
+}
+
+fn database_owner(source: &Catalog, target: &Catalog) -> Option<Finding> {
+    let (wanted, present) = (&source.database.owner, &target.database.owner);
+    (wanted != present && !may_change_owner(target)).then(|| {
+        let database = &target.database.name;
+        let message = format!("database {database} will stay with {present}, not {wanted}");
+        Finding::warning("target::database_owner", message)
+            .at(on(Server::Target))
+            .help(format!("as a role that may: `alter database {database} owner to {wanted}`"))
+    })
+}

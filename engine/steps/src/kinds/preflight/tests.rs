@@ -1,0 +1,165 @@
+use pgkedge_model::{DatabaseSetting, Extension, Ident, Role, ServerVersion};
+
+use super::*;
+use crate::testing::{Sample, entry, ident};
+
+fn codes(sample: &Sample) -> Vec<String> {
+    let question = Question {
+        facts: &sample.facts,
+        settings: &sample.settings,
+        excluded: &sample.selection.excluded,
+        run: None,
+    };
+    let is_serious = |finding: &Finding| finding.severity > Severity::Note;
+    settled(&question).into_iter().filter(is_serious).map(|finding| finding.code).collect()
+}
+
+fn role(name: &str) -> Role {
+    Role {
+        name: ident(name),
+        superuser: false,
+        inherits: true,
+        creates_roles: false,
+        creates_databases: false,
+        login: true,
+        replication: false,
+        bypasses_row_security: false,
+        connection_limit: -1,
+        valid_until: None,
+        comment: None,
+        settings: Vec::<DatabaseSetting>::new(),
+    }
+}
+
+fn changed(change: impl FnOnce(&mut Sample)) -> Vec<String> {
+    let mut sample = Sample::default();
+    change(&mut sample);
+    codes(&sample)
+}
+
+#[test]
+fn two_plain_databases_have_no_findings() {
+    assert!(codes(&Sample::default()).is_empty());
+}
+
+#[test]
+fn servers_must_fit() {
+    let version = |major: u32| ServerVersion(major * 10_000);
+    assert_eq!(changed(|s| s.target().server.version = version(14)), ["target::older_than_source"]);
+    assert_eq!(changed(|s| s.target().server.version = version(19)), ["server::unknown_version"]);
+    assert_eq!(changed(|s| s.target().server.in_recovery = true), ["target::in_recovery"]);
+    assert_eq!(changed(|s| s.target().database.collate = "de_DE".into()), ["target::locale"]);
+    assert!(changed(|s| s.facts.source.database.encoding = "LATIN1".into()).is_empty());
+    assert_eq!(
+        changed(|s| s.facts.source.database.encoding = "SQL_ASCII".into()),
+        ["target::encoding"]
+    );
+    assert_eq!(
+        changed(|s| {
+            let source = s.facts.source.clone();
+            s.facts.target = Some(source);
+        }),
+        ["target::same_database"]
+    );
+}
+
+#[test]
+fn a_plan_that_takes_more_connections_than_there_are_is_refused() {
+    assert_eq!(
+        changed(|s| s.settings.limits.target_connections = 95),
+        ["server::too_few_connections"]
+    );
+}
+
+#[test]
+fn extensions_and_tablespaces_must_be_there() {
+    let found = changed(|s| {
+        s.facts.source.extensions.push(Extension {
+            name: "postgis".into(),
+            version: "3".into(),
+            schema: ident("public"),
+            config_tables: Vec::new(),
+        });
+        let mut table = entry(1, "TABLE", "t", &[]);
+        table.settings = vec![("default_tablespace".into(), "fast".into())];
+        s.facts.source.entries.push(table);
+    });
+    assert_eq!(found, ["target::extension_missing", "target::tablespaces"]);
+}
+
+#[test]
+fn roles_must_be_there_or_be_creatable_and_owners_reachable() {
+    let owned = entry(1, "TABLE", "t", &["ALTER TABLE public.t OWNER TO shop"]);
+    let found = changed(|s| {
+        s.facts.source.roles.push(role("app"));
+        s.facts.source.entries.push(owned.clone());
+        s.target().roles.push(role("shop"));
+    });
+    assert_eq!(
+        found,
+        [
+            "target::cannot_create_roles",
+            "source::passwords_unreadable",
+            "target::not_member_of_owner",
+        ]
+    );
+    let found = changed(|s| s.facts.source.entries.push(owned));
+    assert_eq!(found, ["target::absent_owners"]);
+}
+
+#[test]
+fn what_the_source_hides_is_an_error_unless_it_is_excluded() {
+    let hidden = |s: &mut Sample| {
+        s.table(10, "public", "secret").readable = false;
+        s.table(11, "public", "partial").row_security = true;
+        s.sequence(12, "counter");
+        s.facts.source.sequences[0].readable = false;
+    };
+    assert_eq!(
+        changed(hidden),
+        ["source::unreadable_tables", "source::unreadable_sequences", "source::row_security",]
+    );
+    let found = changed(|s| {
+        hidden(s);
+        s.selection.excluded = s.facts.source.tables.iter().map(|t| t.name.clone()).collect();
+    });
+    assert_eq!(found, ["source::unreadable_sequences"]);
+}
+
+#[test]
+fn what_takes_a_superuser_is_found_in_the_archive() {
+    let entries = |s: &mut Sample| {
+        s.facts.source.entries = vec![
+            entry(1, "EVENT TRIGGER", "e", &["CREATE EVENT TRIGGER e"]),
+            entry(2, "FUNCTION", "f()", &["CREATE FUNCTION f()\n    LANGUAGE c STRICT AS 'x'"]),
+            entry(3, "FUNCTION", "g()", &["CREATE FUNCTION g() AS ' LANGUAGE c '"]),
+            entry(4, "PUBLICATION", "p", &["CREATE PUBLICATION p FOR ALL TABLES"]),
+        ];
+    };
+    assert_eq!(
+        changed(entries),
+        ["target::event_triggers", "target::publication_for_all_tables", "target::c_functions",]
+    );
+    assert!(
+        changed(|s| {
+            entries(s);
+            s.target().server.session_role.superuser = true;
+        })
+        .is_empty()
+    );
+}
+
+#[test]
+fn blockers_stop_the_run_with_everything_that_was_found() {
+    let findings =
+        [Finding::error("a::b", "it is so").help("do that"), Finding::note("a::c", "also")];
+    let failure = blocked(&findings);
+    assert_eq!(failure.class, FailureClass::Blocked);
+    assert_eq!(failure.details, ["error a::b: it is so; help: do that", "note a::c: also"]);
+}
+
+#[test]
+fn long_lists_are_cut() {
+    let names: Vec<Ident> = (0..7).map(|n| ident(&format!("t{n}"))).collect();
+    assert_eq!(listed(names), "t0, t1, t2, t3, t4 and 2 more");
+}

@@ -1,0 +1,174 @@
+//! A pair of throw-away servers, and the program run against them as a user would.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use pgkedge_sandbox::{Options, Sandbox, Temporary};
+use serde_json::Value;
+
+/// A source and a target, a plan between them, and a folder for the run's state.
+pub struct Move {
+    pub sandbox: Temporary,
+    pub state: PathBuf,
+}
+
+/// Which server of the pair.
+#[derive(Clone, Copy)]
+pub enum Side {
+    Source,
+    Target,
+}
+
+/// How a command ended.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Move {
+    pub fn new() -> Self {
+        Self::with(&Options::default())
+    }
+
+    pub fn with(options: &Options) -> Self {
+        let sandbox = Sandbox::up(options).expect("a sandbox starts").temporary();
+        let state = sandbox.folder.join("run");
+        Self { sandbox, state }
+    }
+
+    /// A pair whose source holds a database of `tests/postgres/databases`.
+    pub fn of(database: &str) -> Self {
+        let this = Self::new();
+        this.load(database);
+        this
+    }
+
+    /// Loads a file of `tests/postgres/databases` into the source.
+    pub fn load(&self, database: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/databases");
+        let file = folder.join(database);
+        let output = self
+            .psql_command(Side::Source)
+            .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(&file)
+            .output()
+            .expect("psql starts");
+        assert!(output.status.success(), "{database}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs SQL on a server, and returns what it prints, unaligned and without headers.
+    pub fn sql(&self, side: Side, sql: &str) -> String {
+        let output = self
+            .psql_command(side)
+            .args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .output()
+            .expect("psql starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {error}");
+        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+
+    fn psql_command(&self, side: Side) -> Command {
+        let cluster = match side {
+            Side::Source => &self.sandbox.source,
+            Side::Target => &self.sandbox.target,
+        };
+        let mut command = Command::new("psql");
+        command
+            .args(["-X", "-h", "127.0.0.1", "-U", &cluster.user, "-d", &cluster.database, "-p"])
+            .arg(cluster.port.to_string())
+            .env("PGPASSFILE", self.sandbox.pgpass())
+            .env("PGOPTIONS", "-c default_transaction_read_only=off -c statement_timeout=0");
+        command
+    }
+
+    /// The plan that the sandbox wrote.
+    pub fn plan(&self) -> PathBuf {
+        self.sandbox.plan()
+    }
+
+    /// Writes a plan that has further fields after the databases.
+    pub fn plan_with(&self, fields: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
+        let path = self.sandbox.folder.join("edited.yaml");
+        std::fs::write(&path, format!("{text}{fields}")).expect("the plan is written");
+        path
+    }
+
+    /// `pgkedge run` of the sandbox's plan.
+    pub fn run(&self) -> Ended {
+        self.run_plan(&self.plan())
+    }
+
+    pub fn run_plan(&self, plan: &Path) -> Ended {
+        pgkedge(&["run", text(plan), "--yes", "--state", text(&self.state)])
+    }
+
+    /// `pgkedge <command> --state <the run's>`.
+    pub fn of_run(&self, command: &[&str]) -> Ended {
+        pgkedge(&[command, &["--state", text(&self.state)]].concat())
+    }
+
+    /// The JSON that `status` prints.
+    pub fn status(&self) -> Value {
+        let ended = self.of_run(&["status", "--output", "json"]);
+        serde_json::from_str(&ended.stdout).expect("status prints JSON")
+    }
+
+    /// Starts `pgkedge` and returns while it works.
+    pub fn started(&self, arguments: &[&str]) -> Child {
+        command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
+    }
+
+    /// Fails unless nothing of pgkedge's own is on either server.
+    pub fn assert_nothing_is_left(&self) {
+        let schemas = "select count(*) from pg_namespace where nspname like 'pgkedge%'";
+        let sessions =
+            "select count(*) from pg_stat_activity where application_name like 'pgkedge:%'";
+        for side in [Side::Source, Side::Target] {
+            assert_eq!(self.sql(side, schemas), "0", "schemas");
+            assert_eq!(self.sql(side, sessions), "0", "sessions");
+        }
+    }
+}
+
+/// Runs the program to its end.
+pub fn pgkedge(arguments: &[&str]) -> Ended {
+    command(arguments).output().expect("pgkedge starts").into()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgkedge"));
+    command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
+    command
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are UTF-8")
+}
+
+impl Ended {
+    /// Fails with everything that was printed unless the exit code is this one.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests against real servers. Each starts its own throw-away clusters.
+
+mod harness;
+
+mod full_load;
+mod refusals;
+mod resume;

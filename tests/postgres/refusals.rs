@@ -1,0 +1,42 @@
+//! What is refused before anything is changed.
+
+use crate::harness::{Move, Side, pgkedge, text};
+
+#[test]
+fn a_target_that_is_not_empty_is_left_alone() {
+    let moved = Move::new();
+    moved.sql(Side::Source, "create table public.t (a int)");
+    moved.sql(Side::Target, "create table public.already_here (a int)");
+    let ended = moved.run().expect(4);
+    assert!(ended.stderr.contains("already_here"), "{}", ended.stderr);
+    moved.assert_nothing_is_left();
+    assert_eq!(moved.sql(Side::Target, "select to_regclass('public.t')"), "");
+}
+
+#[test]
+fn a_run_that_was_blocked_can_be_started_again_after_mending() {
+    let moved = Move::new();
+    moved.sql(Side::Source, "create table public.t (a int); insert into public.t values (7)");
+    moved.sql(Side::Target, "create table public.already_here (a int)");
+    moved.run().expect(4);
+    moved.sql(Side::Target, "drop table public.already_here");
+    moved.run().expect(0);
+    assert_eq!(moved.sql(Side::Target, "select a from public.t"), "7");
+}
+
+#[test]
+fn an_invalid_plan_ends_with_3_and_touches_nothing() {
+    let moved = Move::new();
+    let plan = moved.plan_with("tabels: {}\n");
+    let ended = moved.run_plan(&plan).expect(3);
+    assert!(ended.stderr.contains("tabels"), "{}", ended.stderr);
+    assert!(!moved.state.exists());
+}
+
+#[test]
+fn preflight_says_what_stands_in_the_way() {
+    let moved = Move::new();
+    moved.sql(Side::Target, "create table public.already_here (a int)");
+    let ended = pgkedge(&["preflight", text(&moved.plan()), "--output", "json"]).expect(4);
+    assert!(ended.stdout.contains("already_here"), "{}", ended.stdout);
+}
