@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use pgkedge_model::{Entry, Failure, FailureClass, Section, ServerVersion};
+use pgkedge_model::{Entry, Failure, FailureClass, Section, Server, ServerVersion};
 use tokio::process::Command;
 
 use self::programs::{Programs, run};
 pub use self::secrets::WITHHELD_OPTIONS;
-use crate::DumpEnvironment;
+use crate::{DumpEnvironment, pins};
 
 /// Schemas of pgkedge's own ledgers, as `pg_dump` writes patterns.
 const OWN_SCHEMAS: &str =
@@ -36,7 +36,8 @@ pub(crate) struct Archive {
 /// What an archive is read from.
 pub(crate) struct Request<'a> {
     pub(crate) environment: &'a DumpEnvironment,
-    pub(crate) server: ServerVersion,
+    pub(crate) server: Server,
+    pub(crate) version: ServerVersion,
     /// An exported snapshot, so that the archive shows what the catalog's queries see.
     pub(crate) snapshot: &'a str,
     /// Names of all roles, by which owners are told apart.
@@ -45,7 +46,7 @@ pub(crate) struct Request<'a> {
 
 /// Reads the archive of a database.
 pub(crate) async fn read(request: &Request<'_>) -> Result<Archive, Failure> {
-    let programs = Programs::find(request.server).await?;
+    let programs = Programs::find(request.version).await?;
     // Only its owner can look into it.
     let folder =
         tempfile::Builder::new().prefix("pgkedge-archive-").tempdir().map_err(|error| {
@@ -70,6 +71,7 @@ async fn dump(programs: &Programs, request: &Request<'_>, file: &Path) -> Result
     let mut command = Command::new(&programs.dump);
     request.environment.apply(command.as_std_mut());
     command
+        .env("PGOPTIONS", options(request))
         .args(["--format=custom", "--schema-only", "--no-subscriptions", "--encoding=UTF8"])
         .args(["--no-password", "--compress=0"])
         .arg(format!("--lock-wait-timeout={LOCK_PATIENCE}"))
@@ -77,6 +79,13 @@ async fn dump(programs: &Programs, request: &Request<'_>, file: &Path) -> Result
         .arg(format!("--snapshot={}", request.snapshot))
         .args([OsStr::new("--file"), file.as_os_str()]);
     run(command, "pg_dump cannot read the schema").await.map(drop)
+}
+
+/// Pins what `pg_dump` does not: constants of money and of times are written as these settings say,
+/// and read back under ours.
+fn options(request: &Request<'_>) -> String {
+    let given = request.environment.variables().find(|(name, _)| *name == "PGOPTIONS");
+    pins::startup_options(request.server, given.and_then(|(_, options)| options.to_str()))
 }
 
 /// The entries of one section: what the archive itself does not say of comments and privileges.

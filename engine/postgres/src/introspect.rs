@@ -56,8 +56,8 @@ async fn read_archive(
     snapshot: &str,
     roles: &BTreeSet<String>,
 ) -> Result<Archive, Failure> {
-    let server = reader.version;
-    archive::read(&archive::Request { environment, server, snapshot, roles }).await
+    let (server, version) = (reader.sql.server(), reader.version);
+    archive::read(&archive::Request { environment, server, version, snapshot, roles }).await
 }
 
 async fn joined(
@@ -129,7 +129,8 @@ async fn refuse_unmovable(reader: &Reader<'_>) -> Result<(), Failure> {
     let tables: Vec<Row> = reader.rows("the tables with OIDs", &with_oids).await?;
     let Some(first) = tables.first() else { return Ok(()) };
     let table = &first.table;
-    let message = format!("{} tables have the hidden column `oid`, such as {table}", tables.len());
+    let others = tables.len() - 1;
+    let message = format!("table {table} has the hidden column `oid`, and so have {others} others");
     let mut failure = Failure::new(FailureClass::Blocked, message)
         .detail("12 and later have no such column, and its values would be lost")
         .help(format!("alter table {table} set without oids"));

@@ -97,7 +97,7 @@ impl Sql {
                     let values = (0..row.len()).map(value).collect();
                     rows.push(Row::new(Arc::clone(&columns), values));
                 }
-                _ => {}
+                SimpleQueryMessage::CommandComplete(_) | _ => {}
             }
         }
         Ok(rows)

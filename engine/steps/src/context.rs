@@ -157,6 +157,7 @@ impl StepContext {
     }
 
     /// The parameters that the kind's `expand` gave to a member.
+    #[expect(clippy::unused_self, reason = "steps ask their context for everything")]
     pub(crate) fn member<T: DeserializeOwned>(
         &self,
         node: &StepNode,
@@ -170,6 +171,7 @@ impl StepContext {
     }
 
     /// The parameters of the declared step.
+    #[expect(clippy::unused_self, reason = "steps ask their context for everything")]
     pub(crate) fn params<T: DeserializeOwned>(&self, node: &StepNode) -> Result<T, Failure> {
         serde_json::from_value(node.params.clone()).map_err(|error| {
             Failure::permanent(format!("{}: parameters: {error}", node.id))

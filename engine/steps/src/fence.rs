@@ -23,7 +23,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 /// How often a held lock is looked at.
 const WATCH: Duration = Duration::from_secs(5);
 /// How long an old session has to end after it was told to.
-const ENDING: Duration = Duration::from_secs(60);
+const ENDING: Duration = Duration::from_mins(1);
 
 /// The fence over the servers of a run.
 pub struct ServerFence {

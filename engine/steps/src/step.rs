@@ -77,6 +77,7 @@ pub(crate) trait Step: Sized + Send + Sync + 'static {
 /// A parameter object without fields.
 #[derive(Debug, Clone, Copy, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::empty_structs_with_brackets, reason = "reads an empty object, not null")]
 pub(crate) struct NoParams {}
 
 /// A kind as data: what `plan` and `compile` see, and what the performer calls.

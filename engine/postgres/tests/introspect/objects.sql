@@ -212,6 +212,13 @@ create table app.ref_target (a int primary key);
 create table app.refers_part (a int references app.ref_target, b int) partition by range (b);
 create table app.refers_part_1 partition of app.refers_part for values from (0) to (10);
 
+create table app.constants (
+  at timestamptz default '2024-01-02 03:04:05+00' check (at > '2024-06-01 00:00:00.123+00'),
+  span interval default '1 mon -2 days 03:04:05.6', price money default 1234.5::numeric::money,
+  bytes bytea default '\x00ff5c27', real float8 default 0.1::float4 + 1e-7, path text default E'a\\b''c',
+  check (price > '1.50'::money)) partition by range (at);
+create table app.constants_2024 partition of app.constants for values from ('2024-01-01 00:00:00+00') to ('2025-01-01 00:00:00+00');
+
 -- Sequences, views, rules, triggers, policies.
 create sequence app.counter as smallint increment by -2 start with -4 cache 3 cycle;
 alter sequence app.counter owned by app.parent.a;
@@ -320,6 +327,14 @@ comment on extension hstore is 'changed as well';
 -- The database itself, and what only statistics tell.
 alter database rich connection limit 17;
 alter database rich set datestyle = 'SQL, DMY';
+alter database rich set timezone = 'Asia/Kathmandu';
+alter database rich set intervalstyle = 'sql_standard';
+alter database rich set bytea_output = 'escape';
+alter database rich set extra_float_digits = -15;
+alter database rich set quote_all_identifiers = on;
+alter database rich set default_transaction_read_only = on;
+alter database rich set standard_conforming_strings = off;
+alter database rich set search_path = app;
 alter database rich set app.equation = 'a=b=c';
 alter role rich_owner in database rich set search_path = app, "$user";
 comment on database rich is 'a; database';

@@ -34,6 +34,17 @@ fn message(template: &'static str, context: &serde_json::Value) -> String {
 }
 
 #[test]
+fn a_separator_after_the_end_of_a_block_separates() {
+    const TEMPLATES: &[(&str, &str)] = &[(
+        "steps/copy.sql.j2",
+        "{% block run %}\nselect 1{% if true %} where true{% endif %}\n;;\nselect 2\n{% endblock %}\n",
+    )];
+    let statements =
+        Renderer::new(TEMPLATES).step("copy", Block::Run, &serde_json::json!({})).unwrap();
+    assert_eq!(statements.len(), 2);
+}
+
+#[test]
 fn a_hostile_name_stays_one_identifier_in_one_statement() {
     for name in HOSTILE {
         let template = "{% block run %}\ndrop table {{ x | ident }}\n;;\nselect 1\n{% endblock %}";

@@ -54,7 +54,7 @@ impl Step for CopySchema {
     fn expand(params: &Params, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let mut drafts = Vec::new();
         if params.section == Section::PreData && params.only.is_none() {
-            drafts.extend(public_schema::drop_empty(expansion)?);
+            drafts.extend(public_schema::drop_empty(expansion));
         }
         let chosen = chosen(params, expansion);
         drafts.reserve(chosen.len());

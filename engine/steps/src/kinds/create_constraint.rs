@@ -22,7 +22,7 @@ impl Step for CreateConstraint {
         let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
         let constraint = constraint(expansion, entry);
         let table = constraint.and_then(|of| table(expansion, of));
-        Ok(vec![after_rows(Self::KIND, expansion, entry, table, undo(constraint, table))?])
+        Ok(vec![after_rows(Self::KIND, expansion, entry, table, &undo(constraint, table))?])
     }
 }
 

@@ -26,7 +26,7 @@ impl Step for CreateIndex {
         let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
         let index = index(expansion, entry);
         let table = index.and_then(|index| expansion.source.tables.get(&index.table_oid)).copied();
-        Ok(vec![after_rows(Self::KIND, expansion, entry, table, undo(index, table))?])
+        Ok(vec![after_rows(Self::KIND, expansion, entry, table, &undo(index, table))?])
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn after_rows(
     expansion: &Expansion<'_>,
     entry: &Entry,
     table: Option<&Table>,
-    undo: Vec<String>,
+    undo: &[String],
 ) -> Result<Draft, Vec<Finding>> {
     let context = json!({
         "settings": archive::settings(entry, expansion.facts.target_version().major()),

@@ -120,3 +120,49 @@ async fn hold(context: &StepContext, session: &Pooled<Sql>, call: &Call) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_model::{ByteSize, TableGroup};
+
+    use super::*;
+    use crate::testing::{Sample, ident, name, shown};
+
+    fn script(large: usize) -> Script {
+        let mut sample = Sample::default();
+        sample.settings.load.part_size = ByteSize(1 << 20);
+        sample.table(1, "public", "small");
+        let mut group = TableGroup { name: ident("all"), tables: vec![name("public", "small")] };
+        for number in 0..large {
+            let table = format!("t{number:02}");
+            let oid = 10 + u32::try_from(number).unwrap();
+            sample.table(oid, "public", &table).bytes = 2 << 20;
+            group.tables.push(name("public", &table));
+        }
+        sample.table(9, "public", "left out").bytes = 2 << 20;
+        group.tables.sort();
+        sample.selection.groups.push(group);
+        sample.expand::<HoldSnapshot>(json!({})).unwrap().remove(0).script
+    }
+
+    #[test]
+    fn tables_of_several_parts_are_locked_before_the_snapshot_is_taken() {
+        let script = script(2);
+        assert_eq!(
+            shown(&script.run),
+            [
+                "begin transaction isolation level repeatable read read only",
+                "lock table only public.t00, only public.t01 in access share mode",
+                "select pg_catalog.pg_export_snapshot()",
+            ]
+        );
+        assert_eq!(shown(&script.after), ["commit"]);
+        assert!(script.run.iter().all(|statement| statement.on == Server::Source));
+    }
+
+    #[test]
+    fn many_tables_are_locked_in_bundles_and_none_if_all_are_small() {
+        assert_eq!(script(51).run.len(), 4);
+        assert_eq!(script(0).run.len(), 2);
+    }
+}

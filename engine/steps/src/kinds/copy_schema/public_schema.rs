@@ -1,7 +1,7 @@
 //! Schema `public`, which every new database has: it is changed rather than created, and put back
 //! rather than dropped.
 
-use pgkedge_model::{Catalog, Draft, Entry, Expansion, Finding, Fold, Script, Statement, Undo};
+use pgkedge_model::{Catalog, Draft, Entry, Expansion, Fold, Script, Statement, Undo};
 use serde_json::Value;
 
 pub(super) fn is_there(expansion: &Expansion<'_>) -> bool {
@@ -22,14 +22,14 @@ pub(super) fn is_attached_to_it(entry: &Entry) -> bool {
 }
 
 /// Drops the target's `public`, empty as preflight has found it, where the source has none.
-pub(super) fn drop_empty(expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<Finding>> {
+pub(super) fn drop_empty(expansion: &Expansion<'_>) -> Option<Draft> {
     let target_has = expansion.facts.target.as_ref().is_some_and(has_public);
     if has_public(&expansion.facts.source) || !target_has {
-        return Ok(None);
+        return None;
     }
     let mut undo = vec![create(expansion)];
     undo.extend(own_statements(expansion));
-    Ok(Some(Draft {
+    Some(Draft {
         key: "drop public".to_owned(),
         params: Value::Null,
         touches: Vec::new(),
@@ -41,7 +41,7 @@ pub(super) fn drop_empty(expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec
         cost: 0,
         fold: Fold::Chain,
         stops: None,
-    }))
+    })
 }
 
 fn create(expansion: &Expansion<'_>) -> String {

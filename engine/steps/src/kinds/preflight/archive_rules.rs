@@ -82,26 +82,30 @@ fn user_mappings(source: &Catalog) -> Option<Finding> {
     })
 }
 
+/// A code, what it is about, and which entries it concerns.
+type SuperuserRule = (&'static str, &'static str, fn(&Entry) -> bool);
+
+const SUPERUSER_RULES: &[SuperuserRule] = &[
+    ("target::event_triggers", "event triggers", |entry| entry.kind == "EVENT TRIGGER"),
+    ("target::publication_for_all_tables", "publications for all tables", is_for_all_tables),
+    ("target::c_functions", "functions in C", is_in_c),
+    ("target::base_types", "base types", is_base_type),
+    ("target::grants_by_others", "grants made by others than the owner", is_grant_by_other),
+];
+
 /// Objects that a plain role cannot create.
 fn superuser_objects(source: &Catalog, target: &Catalog) -> Vec<Finding> {
     let role = &target.server.session_role;
     let is_managed = role.member_of.iter().any(|of| ALMOST_SUPERUSERS.contains(&of.as_str()));
-    let rules: [(&str, &str, fn(&Entry) -> bool); 5] = [
-        ("target::event_triggers", "event triggers", |entry| entry.kind == "EVENT TRIGGER"),
-        ("target::publication_for_all_tables", "publications for all tables", is_for_all_tables),
-        ("target::c_functions", "functions in C", is_in_c),
-        ("target::base_types", "base types", is_base_type),
-        ("target::grants_by_others", "grants made by others than the owner", is_grant_by_other),
-    ];
     let mut findings = Vec::new();
-    for (code, what, concerns) in rules {
+    for (code, what, concerns) in SUPERUSER_RULES {
         let entries: Vec<&str> = source
             .entries
             .iter()
             .filter(|entry| concerns(entry))
             .map(|entry| entry.name.as_str())
             .collect();
-        if entries.is_empty() || (is_managed && code == "target::event_triggers") {
+        if entries.is_empty() || (is_managed && *code == "target::event_triggers") {
             continue;
         }
         let name = &role.name;
