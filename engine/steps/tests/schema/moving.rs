@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use pgkedge_model::{
-    BoxFuture, Call, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Each, Entry, Epoch,
+    BoxFuture, Call, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Entry, Epoch,
     Expansion, Facts, Failure, Fence as _, FenceGuard, Item, KindSpec, Leaves, Member,
     Performer as _, PhaseName, Probe, Progress, Reporter, Resources, RunHeader, RunId, SecretError,
     SecretRef, SecretString, Secrets, Selection, Server, Settings, StepDigest, StepGraph, StepId,
@@ -118,10 +118,34 @@ impl Run {
 
     /// Expands a declared step and performs its nodes.
     pub(crate) async fn perform(&mut self, kind: &str, params: Value) -> Result<(), Failure> {
-        for node in self.nodes_of(kind, params) {
+        let entries = self.facts.source.entries.clone();
+        let is_key = |entry: &&Entry| entry.kind == "FK CONSTRAINT";
+        let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
+        let items: Vec<Item<'_>> = match spec.each {
+            [] => vec![Item::Once],
+            _ => entries.iter().filter(is_key).map(Item::Entry).collect(),
+        };
+        for node in self.nodes_of(kind, params, &items) {
             let call = call(&node, 1);
             self.performer.perform(call).await?;
             self.nodes.push(node);
+        }
+        Ok(())
+    }
+
+    /// Performs indexes and constraints in the archive's order, as the graph would by what they need.
+    pub(crate) async fn perform_indexes_and_constraints(&mut self) -> Result<(), Failure> {
+        let entries = self.facts.source.entries.clone();
+        for entry in entries.iter().filter(is_post_data) {
+            let kind = match entry.kind.as_str() {
+                "INDEX" | "INDEX ATTACH" => "create_index",
+                "CONSTRAINT" | "CHECK CONSTRAINT" => "create_constraint",
+                _ => continue,
+            };
+            for node in self.nodes_of(kind, json!({}), &[Item::Entry(entry)]) {
+                self.performer.perform(call(&node, 1)).await?;
+                self.nodes.push(node);
+            }
         }
         Ok(())
     }
@@ -146,15 +170,15 @@ impl Run {
         }
     }
 
-    fn nodes_of(&self, kind: &str, params: Value) -> Vec<Arc<StepNode>> {
+    fn nodes_of(&self, kind: &str, params: Value, items: &[Item<'_>]) -> Vec<Arc<StepNode>> {
         let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
-        let drafts = self.drafts(spec, &params);
+        let drafts = self.drafts(spec, &params, items);
         let chunks = drafts.chunks(FOLDED).enumerate();
         let number = self.nodes.len();
         chunks.map(|(at, drafts)| Arc::new(node(spec, &params, number + at, drafts))).collect()
     }
 
-    fn drafts(&self, spec: &KindSpec, params: &Value) -> Vec<Draft> {
+    fn drafts(&self, spec: &KindSpec, params: &Value, items: &[Item<'_>]) -> Vec<Draft> {
         let declared = DeclaredStep {
             phase: PhaseName("phase".into()),
             name: spec.kind.to_owned(),
@@ -164,23 +188,10 @@ impl Run {
             pointer: None,
         };
         let index = CatalogIndex::new(&self.facts.source);
-        let is_item = |entry: &&Entry| match spec.each.first() {
-            Some(Each::Index) => entry.kind.starts_with("INDEX"),
-            Some(Each::Constraint) => {
-                entry.kind.ends_with("CONSTRAINT") && !entry.kind.starts_with("FK")
-            }
-            Some(Each::ForeignKey) => entry.kind == "FK CONSTRAINT",
-            _ => false,
-        };
-        let entries = self.facts.source.entries.iter();
-        let items: Vec<Item<'_>> = match spec.each {
-            [] => vec![Item::Once],
-            _ => entries.filter(is_item).filter(is_post_data).map(Item::Entry).collect(),
-        };
-        let expand = |item| {
+        let expand = |item: &Item<'_>| {
             (spec.expand)(&Expansion {
                 declared: &declared,
-                item,
+                item: *item,
                 settings: &Settings::default(),
                 selection: &Selection::default(),
                 excluded_entries: &BTreeSet::new(),
@@ -189,7 +200,7 @@ impl Run {
             })
             .unwrap()
         };
-        items.into_iter().flat_map(expand).collect()
+        items.iter().flat_map(expand).collect()
     }
 }
 
