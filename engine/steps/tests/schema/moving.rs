@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pgkedge_model::{
     BoxFuture, Call, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Entry, Epoch,
-    Expansion, Facts, Failure, Fence as _, FenceGuard, Item, KindSpec, Leaves, Member,
+    Expansion, Facts, Failure, Fence as _, FenceError, FenceGuard, Item, KindSpec, Leaves, Member,
     Performer as _, PhaseName, Probe, Progress, Reporter, Resources, RunHeader, RunId, SecretError,
     SecretRef, SecretString, Secrets, Selection, Server, Settings, StepDigest, StepGraph, StepId,
     StepNode,
@@ -79,16 +79,26 @@ pub(crate) fn psql(cluster: &Cluster, database: &str, arguments: &[&str]) {
 
 /// A run that holds its fence.
 pub(crate) struct Run {
-    pub(crate) performer: StepPerformer,
+    pub(crate) performer: Arc<StepPerformer>,
     pub(crate) facts: Facts,
     endpoints: BTreeMap<Server, Endpoint>,
     /// In the order in which they were performed.
     nodes: Vec<Arc<StepNode>>,
-    _guard: Box<dyn FenceGuard>,
+    pub(crate) guard: Box<dyn FenceGuard>,
 }
 
 impl Run {
     pub(crate) async fn take(source: Endpoint, target: Endpoint, epoch: u64) -> Self {
+        Self::try_take("deadbeef", source, target, epoch).await.unwrap()
+    }
+
+    /// `tag` is what the run's names carry.
+    pub(crate) async fn try_take(
+        tag: &str,
+        source: Endpoint,
+        target: Endpoint,
+        epoch: u64,
+    ) -> Result<Self, FenceError> {
         let facts = Facts {
             source: introspect(&source, "pgkedge:read").await.unwrap(),
             target: Some(introspect(&target, "pgkedge:read").await.unwrap()),
@@ -96,7 +106,7 @@ impl Run {
         };
         let endpoints = BTreeMap::from([(Server::Source, source), (Server::Target, target)]);
         let header = Arc::new(RunHeader {
-            run_id: RunId("01932c07-0000-7000-8000-0000deadbeef".into()),
+            run_id: RunId(format!("01932c07-0000-7000-8000-0000{tag}")),
             engine: "test".into(),
             plan_name: "test".into(),
             plan_path: "test.yaml".into(),
@@ -107,9 +117,9 @@ impl Run {
         });
         let shared = SharedEpoch::default();
         let fence = ServerFence::new(endpoints.clone(), shared.clone());
-        let guard = fence.acquire(&header, Epoch(epoch)).await.unwrap();
-        let performer = StepPerformer::new(endpoints.clone(), header, shared);
-        Self { performer, facts, endpoints, nodes: Vec::new(), _guard: guard }
+        let guard = fence.acquire(&header, Epoch(epoch)).await?;
+        let performer = Arc::new(StepPerformer::new(endpoints.clone(), header, shared));
+        Ok(Self { performer, facts, endpoints, nodes: Vec::new(), guard })
     }
 
     pub(crate) async fn target(&self) -> Catalog {
@@ -157,6 +167,11 @@ impl Run {
             let reads = node.leaves == Leaves::Nothing;
             assert!(reads || matches!(probe, Probe::Applied(_)), "{}: {probe:?}", node.id);
         }
+    }
+
+    /// Performs the last step again, as if nobody had noted that it was done.
+    pub(crate) async fn perform_again(&self) -> Result<Value, Failure> {
+        self.performer.perform(call(self.nodes.last().unwrap(), 2)).await
     }
 
     /// Takes everything back, twice each, as after a crash in between.
