@@ -147,15 +147,6 @@ impl StepContext {
         self.pools(server)?.effects.wire(client_encoding).await
     }
 
-    /// A session for reads that relays COPY.
-    pub(crate) async fn read_wire(
-        &self,
-        server: Server,
-        client_encoding: Option<&str>,
-    ) -> Result<Pooled<Wire>, Failure> {
-        self.pools(server)?.reads.wire(client_encoding).await
-    }
-
     /// The parameters that the kind's `expand` gave to a member.
     #[expect(clippy::unused_self, reason = "steps ask their context for everything")]
     pub(crate) fn member<T: DeserializeOwned>(
