@@ -47,13 +47,16 @@ impl Cluster {
     }
 
     pub(crate) async fn session(&self, server: Server, database: &str) -> Sql {
+        self.endpoint(server, database).sql("pgkedge:read").await.unwrap()
+    }
+
+    pub(crate) fn endpoint(&self, server: Server, database: &str) -> Endpoint {
         let url = SecretRef::Env(format!(
             "postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable",
             self.port
         ));
         let database = DatabaseRef { url, tls: None };
-        let endpoint = Endpoint::new(server, database, Arc::new(Named));
-        endpoint.sql("pgkedge:read").await.unwrap()
+        Endpoint::new(server, database, Arc::new(Named))
     }
 
     /// Two fresh databases with a session in each.
