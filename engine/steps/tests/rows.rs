@@ -16,9 +16,9 @@ use std::sync::Arc;
 use cluster::Cluster;
 use pgkedge_model::{
     BoxFuture, ByteSize, Call, CatalogIndex, DeclaredStep, Draft, Epoch, Expansion, Facts, Failure,
-    FailureClass, Fold, Ident, Item, Leaves, Member, OutputOf, Part, Performer, PhaseName, Piece,
-    Probe, Progress, Reporter, Resources, RunHeader, RunId, Selection, Server, Settings, Statement,
-    StepDigest, StepGraph, StepId, StepNode, TableGroup, TableKind,
+    FailureClass, Fold, Ident, Item, Leaves, Member, OutputOf, Part, Performer as _, PhaseName,
+    Piece, Probe, Progress, Reporter, Resources, RunHeader, RunId, Selection, Server, Settings,
+    Statement, StepDigest, StepGraph, StepId, StepNode, TableGroup, TableKind,
 };
 use pgkedge_postgres::{Sql, introspect};
 use pgkedge_steps::{SharedEpoch, StepPerformer, kinds};
@@ -66,7 +66,11 @@ struct Run {
 
 impl Run {
     async fn start(cluster: &Cluster, name: &str) -> Self {
-        let [source, target] = cluster.sides(name).await;
+        Self::start_in(cluster, name, "UTF8").await
+    }
+
+    async fn start_in(cluster: &Cluster, name: &str, encoding: &str) -> Self {
+        let [source, target] = cluster.sides_in(name, encoding).await;
         source.execute(SHOP).await.unwrap();
         source.execute(ROWS).await.unwrap();
         // The target's OIDs are others, so that hash partitions of enums take other rows.
@@ -334,6 +338,24 @@ async fn rows_sequences_large_objects_and_views_are_moved_and_found_equal() {
     assert_ne!(run.ask(&run.target, statistics).await, "0");
     let rows = "select rows from pgkedge_1a2b3c4d.effect where member = 'public.\"We\"\"ird\"'";
     assert_eq!(run.ask(&run.target, rows).await, "2");
+}
+
+#[tokio::test]
+async fn text_of_another_encoding_arrives_and_is_found_equal() {
+    let Some(cluster) = Cluster::start() else { return };
+    let run = Run::start_in(&cluster, "latin", "LATIN1").await;
+    run.source
+        .execute(
+            "insert into public.orders values (0, 'Überraschung'); refresh materialized view public.first;
+             refresh materialized view public.second",
+        )
+        .await
+        .unwrap();
+    run.load().await.unwrap();
+    let note = "select octet_length(note) from public.orders where id = 0";
+    assert_eq!(run.ask(&run.source, note).await, "12");
+    assert_eq!(run.ask(&run.target, note).await, "13");
+    run.verify().await.unwrap();
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("pgkedge-verify").tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let cluster = Self { folder, port };
-        if cluster.is_root() {
+        if Self::is_root() {
             let path = cluster.folder.path();
             assert!(Command::new("chown").arg("postgres").arg(path).status().unwrap().success());
         }
@@ -61,9 +61,15 @@ impl Cluster {
 
     /// Two fresh databases with a session in each.
     pub(crate) async fn sides(&self, name: &str) -> [Sql; 2] {
+        self.sides_in(name, "UTF8").await
+    }
+
+    /// The same, with another encoding at the source.
+    pub(crate) async fn sides_in(&self, name: &str, encoding: &str) -> [Sql; 2] {
         let admin = self.session(Server::Source, "postgres").await;
-        for side in ["source", "target"] {
-            admin.execute(&format!("create database {name}_{side}")).await.unwrap();
+        for (side, encoding) in [("source", encoding), ("target", "UTF8")] {
+            let options = format!("encoding '{encoding}' locale 'C' template template0");
+            admin.execute(&format!("create database {name}_{side} {options}")).await.unwrap();
         }
         [
             self.session(Server::Source, &format!("{name}_source")).await,
@@ -75,7 +81,7 @@ impl Cluster {
         format!("{}/data", self.folder.path().display())
     }
 
-    fn is_root(&self) -> bool {
+    fn is_root() -> bool {
         let id = Command::new("id").arg("-u").output().unwrap();
         String::from_utf8_lossy(&id.stdout).trim() == "0"
     }
@@ -83,7 +89,7 @@ impl Cluster {
     /// Servers refuse to run as root.
     fn call(&self, program: &str, arguments: &[&str]) {
         let program = format!("{PROGRAMS}/{program}");
-        let mut command = if self.is_root() {
+        let mut command = if Self::is_root() {
             let mut command = Command::new("runuser");
             command.args(["-u", "postgres", "--", &program]);
             command
