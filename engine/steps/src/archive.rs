@@ -83,6 +83,14 @@ pub(crate) fn words(sql: &str) -> Vec<&str> {
     words
 }
 
+/// The name that an identifier of a statement stands for.
+pub(crate) fn unquoted(ident: &str) -> String {
+    match ident.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => ident.to_owned(),
+    }
+}
+
 /// The place of an entry's object, for findings.
 pub(crate) fn place(entry: &Entry) -> pgkedge_model::Place {
     pgkedge_model::Place::Object { server: Server::Source, object: key(entry) }

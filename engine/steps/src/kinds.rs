@@ -52,15 +52,6 @@ static KINDS: &[Kind] = &[
     kind::<command::Command>(),
     kind::<approval::Approval>(),
     kind::<drop_ledger::DropLedger>(),
-    kind::<analyze::Analyze>(),
-    kind::<compare_catalogs::CompareCatalogs>(),
-    kind::<copy_large_objects::CopyLargeObjects>(),
-    kind::<copy_part::CopyPart>(),
-    kind::<hold_snapshot::HoldSnapshot>(),
-    kind::<refresh_materialized_view::RefreshMaterializedView>(),
-    kind::<release_snapshot::ReleaseSnapshot>(),
-    kind::<set_sequence::SetSequence>(),
-    kind::<verify::Verify>(),
 ];
 
 /// Every kind, as `plan` and `compile` see it.

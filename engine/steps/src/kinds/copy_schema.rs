@@ -37,9 +37,25 @@ pub(crate) struct Params {
 /// What is known of a member at run time.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct MemberParams {
-    /// OID of the user mapping whose options are read from the source.
+    /// The user mapping whose options are read from the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    user_mapping: Option<u32>,
+    user_mapping: Option<UserMapping>,
+}
+
+/// A user mapping by its names: the archive has no OID of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct UserMapping {
+    /// `public` is everyone.
+    role: String,
+    server: String,
+}
+
+impl UserMapping {
+    fn of(entry: &Entry) -> Option<Self> {
+        let mapping = drop::user_mapping(entry)?.strip_prefix("FOR ")?;
+        let (role, server) = archive::split_once(mapping, " SERVER ")?;
+        Some(Self { role: archive::unquoted(role), server: archive::unquoted(server) })
+    }
 }
 
 /// What the secret of a user mapping's options is called.
@@ -68,8 +84,9 @@ impl Step for CopySchema {
         let mut observed = Observed::default();
         for member in &call.node.members {
             let params: Option<MemberParams> = context.member(&call.node, member)?;
-            if let Some(oid) = params.and_then(|params| params.user_mapping) {
-                observed.set_secret_sql(&member.key, OPTIONS, mapping_options(context, oid).await?);
+            if let Some(mapping) = params.and_then(|params| params.user_mapping) {
+                let options = mapping_options(context, &mapping).await?;
+                observed.set_secret_sql(&member.key, OPTIONS, options);
             }
         }
         Ok(observed)
@@ -111,7 +128,7 @@ fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<
         "withheld": withheld.then_some(OPTIONS),
         "undo": undo(entry, expansion),
     });
-    let user_mapping = withheld.then_some(entry.oid);
+    let user_mapping = UserMapping::of(entry).filter(|_| withheld);
     Ok(Some(Draft {
         key: archive::key(entry),
         params: match user_mapping {
@@ -184,12 +201,17 @@ fn is_withheld(entry: &Entry) -> bool {
 }
 
 /// `options (…)` of a user mapping, as the source has it now.
-async fn mapping_options(context: &StepContext, oid: u32) -> Result<SecretString, Failure> {
+async fn mapping_options(
+    context: &StepContext,
+    mapping: &UserMapping,
+) -> Result<SecretString, Failure> {
+    let (role, server) = (quote_literal(&mapping.role), quote_literal(&mapping.server));
     let session = context.read(Server::Source).await?;
     let rows = session
         .rows(&format!(
             "select o.option_name, o.option_value from pg_catalog.pg_user_mappings m, \
-             pg_catalog.pg_options_to_table(m.umoptions) o where m.umid = {oid} order by 1"
+             pg_catalog.pg_options_to_table(m.umoptions) o \
+             where m.usename = {role} and m.srvname = {server} order by 1"
         ))
         .await?;
     let options: Vec<String> = rows

@@ -99,19 +99,22 @@ fn an_empty_public_is_dropped_where_the_source_has_none() {
 
 #[test]
 fn options_of_a_user_mapping_are_read_when_it_is_created() {
-    let mut mapping =
-        pre(8, "USER MAPPING", "USER MAPPING a SERVER s", &["CREATE USER MAPPING FOR a SERVER s"]);
-    mapping.oid = 77;
+    let mut mapping = pre(
+        8,
+        "USER MAPPING",
+        "USER MAPPING a SERVER s",
+        &["CREATE USER MAPPING FOR \"a b\" SERVER s"],
+    );
     mapping.settings =
         vec![(pgkedge_postgres::WITHHELD_OPTIONS.to_owned(), "1 withheld".to_owned())];
     let sample = sample(vec![mapping]);
     let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
     assert_eq!(
         shown(&drafts[0].script.run),
-        ["CREATE USER MAPPING FOR a SERVER s ‹options of the user mapping›"]
+        ["CREATE USER MAPPING FOR \"a b\" SERVER s ‹options of the user mapping›"]
     );
-    assert_eq!(drafts[0].params, json!({ "user_mapping": 77 }));
-    assert_eq!(undo_of(&drafts[0]), ["drop user mapping if exists FOR a SERVER s"]);
+    assert_eq!(drafts[0].params, json!({ "user_mapping": { "role": "a b", "server": "s" } }));
+    assert_eq!(undo_of(&drafts[0]), ["drop user mapping if exists FOR \"a b\" SERVER s"]);
 }
 
 #[test]
