@@ -474,3 +474,21 @@ async fn a_snapshot_that_is_gone_is_worth_another_attempt() {
     let failure = run.perform(run.copies().remove(0)).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Transient, "{failure:?}");
 }
+
+#[tokio::test]
+async fn a_session_that_loses_the_snapshot_is_worth_another_attempt() {
+    let Some(cluster) = Cluster::start() else { return };
+    let run = Run::start(&cluster, "lost").await;
+    let node = run.nodes("hold_snapshot", &[Item::Once], json!({})).remove(0);
+    let (ready, held) = oneshot::channel();
+    let reporter = Arc::new(Quiet { ready: Mutex::new(Some(ready)), stop: Arc::default() });
+    let call = Call { reporter, ..run.call(node, 1).await };
+    let ended = async {
+        held.await.unwrap();
+        let kill = "select pg_terminate_backend(pid) from pg_stat_activity \
+                    where application_name = 'pgkedge:1a2b3c4d:1:do'";
+        assert_eq!(run.ask(&run.source, kill).await, "t");
+    };
+    let (result, ()) = tokio::join!(run.performer.perform(call), ended);
+    assert_eq!(result.unwrap_err().class, FailureClass::Transient);
+}

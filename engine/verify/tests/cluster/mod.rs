@@ -36,13 +36,13 @@ impl Cluster {
             assert!(Command::new("chown").arg("postgres").arg(path).status().unwrap().success());
         }
         let data = cluster.data();
-        cluster.call("initdb", &["-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", &data]);
+        Self::call("initdb", &["-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", &data]);
         let options = format!(
             "-p {port} -k {} -c fsync=off -c listen_addresses=127.0.0.1",
             cluster.folder.path().display()
         );
         let log = format!("{}/log", cluster.folder.path().display());
-        cluster.call("pg_ctl", &["-w", "-D", &data, "-l", &log, "-o", &options, "start"]);
+        Self::call("pg_ctl", &["-w", "-D", &data, "-l", &log, "-o", &options, "start"]);
         Some(cluster)
     }
 
@@ -87,7 +87,7 @@ impl Cluster {
     }
 
     /// Servers refuse to run as root.
-    fn call(&self, program: &str, arguments: &[&str]) {
+    fn call(program: &str, arguments: &[&str]) {
         let program = format!("{PROGRAMS}/{program}");
         let mut command = if Self::is_root() {
             let mut command = Command::new("runuser");
@@ -105,7 +105,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let data = self.data();
-        self.call("pg_ctl", &["-w", "-m", "immediate", "-D", &data, "stop"]);
+        Self::call("pg_ctl", &["-w", "-m", "immediate", "-D", &data, "stop"]);
     }
 }
 
