@@ -181,7 +181,16 @@ fn undo(entry: &Entry, expansion: &Expansion<'_>) -> Vec<String> {
     if was_there(entry, expansion) {
         return Vec::new();
     }
+    if entry.kind == "ACL" && !is_on_created(entry, expansion) {
+        return drop::inverted(entry);
+    }
     drop::statements(entry, expansion.facts.target_version().major())
+}
+
+/// Grants go with the object that they are on, unless that was there before: the system's own.
+fn is_on_created(entry: &Entry, expansion: &Expansion<'_>) -> bool {
+    let on = entry.depends.iter().filter_map(|number| expansion.source.entries.get(number));
+    on.copied().any(|on| !was_there(on, expansion))
 }
 
 /// Extensions and schemas that the target had before stay when the move is taken back.

@@ -1,9 +1,12 @@
-//! A database of every kind of object moves to a real server, and is taken back from it.
+//! Steps on real servers: a schema of every kind of object moves and is taken back, runs fence one
+//! another, and leave nothing behind.
 
 // The attribute is always true here; clippy looks for it to know that this is no product code.
 #[cfg(test)]
 #[path = "../../../postgres/tests/introspect/cluster.rs"]
 mod cluster;
+#[cfg(test)]
+mod fencing;
 #[cfg(test)]
 mod moving;
 #[cfg(test)]

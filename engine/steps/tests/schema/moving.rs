@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use pgkedge_model::{
-    BoxFuture, Call, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Each, Entry, Epoch,
-    Expansion, Facts, Failure, Fence as _, FenceGuard, Item, KindSpec, Leaves, Member,
+    BoxFuture, Call, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Entry, Epoch,
+    Expansion, Facts, Failure, Fence as _, FenceError, FenceGuard, Item, KindSpec, Leaves, Member,
     Performer as _, PhaseName, Probe, Progress, Reporter, Resources, RunHeader, RunId, SecretError,
     SecretRef, SecretString, Secrets, Selection, Server, Settings, StepDigest, StepGraph, StepId,
     StepNode,
@@ -79,16 +79,26 @@ pub(crate) fn psql(cluster: &Cluster, database: &str, arguments: &[&str]) {
 
 /// A run that holds its fence.
 pub(crate) struct Run {
-    pub(crate) performer: StepPerformer,
+    pub(crate) performer: Arc<StepPerformer>,
     pub(crate) facts: Facts,
     endpoints: BTreeMap<Server, Endpoint>,
     /// In the order in which they were performed.
     nodes: Vec<Arc<StepNode>>,
-    _guard: Box<dyn FenceGuard>,
+    pub(crate) guard: Box<dyn FenceGuard>,
 }
 
 impl Run {
     pub(crate) async fn take(source: Endpoint, target: Endpoint, epoch: u64) -> Self {
+        Self::try_take("deadbeef", source, target, epoch).await.unwrap()
+    }
+
+    /// `tag` is what the run's names carry.
+    pub(crate) async fn try_take(
+        tag: &str,
+        source: Endpoint,
+        target: Endpoint,
+        epoch: u64,
+    ) -> Result<Self, FenceError> {
         let facts = Facts {
             source: introspect(&source, "pgkedge:read").await.unwrap(),
             target: Some(introspect(&target, "pgkedge:read").await.unwrap()),
@@ -96,7 +106,7 @@ impl Run {
         };
         let endpoints = BTreeMap::from([(Server::Source, source), (Server::Target, target)]);
         let header = Arc::new(RunHeader {
-            run_id: RunId("01932c07-0000-7000-8000-0000deadbeef".into()),
+            run_id: RunId(format!("01932c07-0000-7000-8000-0000{tag}")),
             engine: "test".into(),
             plan_name: "test".into(),
             plan_path: "test.yaml".into(),
@@ -107,9 +117,9 @@ impl Run {
         });
         let shared = SharedEpoch::default();
         let fence = ServerFence::new(endpoints.clone(), shared.clone());
-        let guard = fence.acquire(&header, Epoch(epoch)).await.unwrap();
-        let performer = StepPerformer::new(endpoints.clone(), header, shared);
-        Self { performer, facts, endpoints, nodes: Vec::new(), _guard: guard }
+        let guard = fence.acquire(&header, Epoch(epoch)).await?;
+        let performer = Arc::new(StepPerformer::new(endpoints.clone(), header, shared));
+        Ok(Self { performer, facts, endpoints, nodes: Vec::new(), guard })
     }
 
     pub(crate) async fn target(&self) -> Catalog {
@@ -118,10 +128,34 @@ impl Run {
 
     /// Expands a declared step and performs its nodes.
     pub(crate) async fn perform(&mut self, kind: &str, params: Value) -> Result<(), Failure> {
-        for node in self.nodes_of(kind, params) {
+        let entries = self.facts.source.entries.clone();
+        let is_key = |entry: &&Entry| entry.kind == "FK CONSTRAINT";
+        let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
+        let items: Vec<Item<'_>> = match spec.each {
+            [] => vec![Item::Once],
+            _ => entries.iter().filter(is_key).map(Item::Entry).collect(),
+        };
+        for node in self.nodes_of(kind, params, &items) {
             let call = call(&node, 1);
             self.performer.perform(call).await?;
             self.nodes.push(node);
+        }
+        Ok(())
+    }
+
+    /// Performs indexes and constraints in the archive's order, as the graph would by what they need.
+    pub(crate) async fn perform_indexes_and_constraints(&mut self) -> Result<(), Failure> {
+        let entries = self.facts.source.entries.clone();
+        for entry in entries.iter().filter(is_post_data) {
+            let kind = match entry.kind.as_str() {
+                "INDEX" | "INDEX ATTACH" => "create_index",
+                "CONSTRAINT" | "CHECK CONSTRAINT" => "create_constraint",
+                _ => continue,
+            };
+            for node in self.nodes_of(kind, json!({}), &[Item::Entry(entry)]) {
+                self.performer.perform(call(&node, 1)).await?;
+                self.nodes.push(node);
+            }
         }
         Ok(())
     }
@@ -135,6 +169,11 @@ impl Run {
         }
     }
 
+    /// Performs the last step again, as if nobody had noted that it was done.
+    pub(crate) async fn perform_again(&self) -> Result<Value, Failure> {
+        self.performer.perform(call(self.nodes.last().unwrap(), 2)).await
+    }
+
     /// Takes everything back, twice each, as after a crash in between.
     pub(crate) async fn undo_all(&self) {
         for node in self.nodes.iter().rev() {
@@ -146,15 +185,15 @@ impl Run {
         }
     }
 
-    fn nodes_of(&self, kind: &str, params: Value) -> Vec<Arc<StepNode>> {
+    fn nodes_of(&self, kind: &str, params: Value, items: &[Item<'_>]) -> Vec<Arc<StepNode>> {
         let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
-        let drafts = self.drafts(spec, &params);
+        let drafts = self.drafts(spec, &params, items);
         let chunks = drafts.chunks(FOLDED).enumerate();
         let number = self.nodes.len();
         chunks.map(|(at, drafts)| Arc::new(node(spec, &params, number + at, drafts))).collect()
     }
 
-    fn drafts(&self, spec: &KindSpec, params: &Value) -> Vec<Draft> {
+    fn drafts(&self, spec: &KindSpec, params: &Value, items: &[Item<'_>]) -> Vec<Draft> {
         let declared = DeclaredStep {
             phase: PhaseName("phase".into()),
             name: spec.kind.to_owned(),
@@ -164,23 +203,10 @@ impl Run {
             pointer: None,
         };
         let index = CatalogIndex::new(&self.facts.source);
-        let is_item = |entry: &&Entry| match spec.each.first() {
-            Some(Each::Index) => entry.kind.starts_with("INDEX"),
-            Some(Each::Constraint) => {
-                entry.kind.ends_with("CONSTRAINT") && !entry.kind.starts_with("FK")
-            }
-            Some(Each::ForeignKey) => entry.kind == "FK CONSTRAINT",
-            _ => false,
-        };
-        let entries = self.facts.source.entries.iter();
-        let items: Vec<Item<'_>> = match spec.each {
-            [] => vec![Item::Once],
-            _ => entries.filter(is_item).filter(is_post_data).map(Item::Entry).collect(),
-        };
-        let expand = |item| {
+        let expand = |item: &Item<'_>| {
             (spec.expand)(&Expansion {
                 declared: &declared,
-                item,
+                item: *item,
                 settings: &Settings::default(),
                 selection: &Selection::default(),
                 excluded_entries: &BTreeSet::new(),
@@ -189,7 +215,7 @@ impl Run {
             })
             .unwrap()
         };
-        items.into_iter().flat_map(expand).collect()
+        items.iter().flat_map(expand).collect()
     }
 }
 

@@ -150,3 +150,22 @@ fn an_unknown_part_is_refused() {
     let findings = sample.expand::<CopySchema>(params).unwrap_err();
     assert_eq!(findings[0].code, "steps::unfit_parameters");
 }
+
+#[test]
+fn grants_go_with_their_object_unless_it_is_the_systems_own() {
+    let grant = "GRANT SELECT(relname),INSERT ON TABLE pg_catalog.pg_class TO \"a b\"";
+    let own = "GRANT ALL ON TABLE public.t TO a";
+    let mut on_own = pre(3, "ACL", "TABLE t", &[own]);
+    on_own.depends = vec![2];
+    let sample = sample(vec![
+        pre(1, "ACL", "TABLE pg_class", &[grant]),
+        pre(2, "TABLE", "t", &["CREATE TABLE public.t ()"]),
+        on_own,
+    ]);
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+    assert_eq!(
+        undo_of(&drafts[0]),
+        ["REVOKE SELECT(relname),INSERT ON TABLE pg_catalog.pg_class FROM \"a b\""]
+    );
+    assert!(undo_of(&drafts[2]).is_empty());
+}
