@@ -105,14 +105,12 @@ impl Scheduler {
                 continue;
             }
             any = true;
-            let step = self.nodes[at].id.clone();
-            match self.nodes[at].place {
-                Place::Holding if for_good => self.stop_service(at),
-                Place::Holding | Place::Running => {
-                    self.lose(at, Place::Releasing);
-                    self.act(Action::ReleaseService(step));
-                }
-                _ => {}
+            let place = self.nodes[at].place;
+            if place == Place::Holding && for_good {
+                self.stop_service(at);
+            } else if matches!(place, Place::Holding | Place::Running) {
+                self.lose(at, Place::Releasing);
+                self.act(Action::ReleaseService(self.nodes[at].id.clone()));
             }
         }
         any

@@ -100,13 +100,12 @@ impl Scheduler {
 
     /// Steps that never ran, each with the failed step that it is because of, in graph order.
     pub(crate) fn abandoned(&self) -> Vec<(StepId, StepId)> {
-        let because = |node: &Node| match node.place {
-            Place::Abandoned { because } if node.task.is_some() => {
-                Some((node.id.clone(), self.nodes[because].id.clone()))
-            }
-            _ => None,
+        let pair = |node: &Node| {
+            let Place::Abandoned { because } = node.place else { return None };
+            node.task.as_ref()?;
+            Some((node.id.clone(), self.nodes[because].id.clone()))
         };
-        self.nodes.iter().filter_map(because).collect()
+        self.nodes.iter().filter_map(pair).collect()
     }
 
     /// Whether everything within reach is done.

@@ -104,10 +104,3 @@ fn add(taken: &mut Demand, demand: &Demand) {
         *taken += *wanted;
     }
 }
-
-#[cfg(test)]
-impl Pools {
-    pub(super) fn is_within_limits(&self, at: usize, ordinary: usize) -> bool {
-        self.steps[at] + self.services[at] <= self.limits.0[at] || ordinary <= 1
-    }
-}

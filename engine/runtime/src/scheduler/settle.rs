@@ -87,13 +87,9 @@ impl Scheduler {
         }
         for follower in self.nodes[at].followers.clone() {
             self.nodes[follower].open += 1;
-            match self.nodes[follower].place {
-                Place::Ready => {
-                    self.unqueue(follower);
-                    self.nodes[follower].place = Place::Waiting;
-                }
-                Place::AwaitingStop => self.nodes[follower].place = Place::Waiting,
-                _ => {}
+            if matches!(self.nodes[follower].place, Place::Ready | Place::AwaitingStop) {
+                self.unqueue(follower);
+                self.nodes[follower].place = Place::Waiting;
             }
         }
     }

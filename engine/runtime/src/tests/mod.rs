@@ -1,0 +1,11 @@
+//! The crate against a world of its own making.
+
+mod crash;
+pub(crate) mod graph;
+mod journal;
+mod requests;
+mod retry;
+mod service;
+mod stop;
+mod undo;
+mod world;
