@@ -14,7 +14,7 @@ use pgkedge_model::{CloseStatus, StepId};
 
 use node::{Node, Place, Rank};
 pub(crate) use pools::Limits;
-use pools::Pools;
+use pools::{Demand, Pools};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,8 @@ pub(crate) enum Action {
 pub(crate) struct Scheduler {
     nodes: Vec<Node>,
     index: BTreeMap<StepId, usize>,
-    ready: BTreeSet<Rank>,
+    /// Steps that wait for room, by what they take: there are few different demands.
+    ready: BTreeMap<Demand, BTreeSet<Rank>>,
     pools: Pools,
     /// Nothing new starts.
     finishing: bool,

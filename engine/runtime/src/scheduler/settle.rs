@@ -125,13 +125,16 @@ impl Scheduler {
     pub(super) fn enqueue(&mut self, at: usize) {
         self.nodes[at].place = Place::Ready;
         if let Some(task) = &self.nodes[at].task {
-            self.ready.insert(Rank::new(at, task));
+            self.ready.entry(task.demand).or_default().insert(Rank::new(at, task));
         }
     }
 
     pub(super) fn unqueue(&mut self, at: usize) {
         if let Some(task) = &self.nodes[at].task {
-            self.ready.remove(&Rank::new(at, task));
+            let rank = Rank::new(at, task);
+            if let Some(alike) = self.ready.get_mut(&task.demand) {
+                alike.remove(&rank);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The state machine alone, driven by a world that is nothing but a list of what runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pgkedge_model::{Checkpoint, CloseStatus, LimitChange, StepGraph, StepId};
 use proptest::collection::vec;
@@ -202,12 +202,12 @@ fn ten_thousand_steps_are_scheduled_in_a_moment() {
     let names: Vec<String> = (0..10_000).map(|at| format!("s{at}")).collect();
     let sketches: Vec<_> = names.iter().map(|name| step(name, &[])).collect();
     let mut scheduler = scheduler(&sketches, 8, 8);
-    let mut open: BTreeMap<StepId, ()> = BTreeMap::new();
+    let mut open: BTreeSet<StepId> = BTreeSet::new();
     let mut actions = scheduler.next(Input::Opened);
     let mut ended = 0;
     loop {
-        open.extend(starts(&actions).into_iter().map(|id| (id.into(), ())));
-        let Some((step, ())) = open.pop_first() else { break };
+        open.extend(starts(&actions).into_iter().map(StepId::from));
+        let Some(step) = open.pop_first() else { break };
         ended += 1;
         actions = scheduler.next(Input::Succeeded(step));
     }

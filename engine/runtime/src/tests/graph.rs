@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pgkedge_model::{
     Barrier, Clock, GraphNode, Leaves, PhaseEdge, PhaseName, Resources, RunHeader, RunId, Server,
-    Settings, StepGraph, StepId, StepNode, Timestamp,
+    Settings, StepDigest, StepGraph, StepId, StepNode, Timestamp,
 };
 use serde_json::json;
 
@@ -74,7 +74,7 @@ impl Sketch {
             leaves: self.leaves,
             service: self.service,
             stops: self.stops.clone().map(StepId),
-            digest: Default::default(),
+            digest: StepDigest::default(),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use pgkedge_model::{CloseStatus, FailureClass, Record, StepId, StepState};
 
-use super::graph::{Sketch, header, phase, step};
-use super::world::{Trial, Turn, options};
-use crate::{JournalReader, RunOptions, StopSignal};
+use super::graph::{Sketch, clock, header, phase, step};
+use super::world::{State, Trial, Turn, options};
+use crate::{JournalReader, Request, RunOptions, StopSignal};
 
 fn held() -> Vec<Sketch> {
     vec![
@@ -80,19 +80,23 @@ async fn a_service_that_nobody_stops_ends_with_the_run() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_lost_is_started_again_before_anything_else_starts() {
-    let trial = Trial::new(header(&held(), 1, 4));
+async fn a_service_that_is_lost_is_started_again() {
+    let sketches =
+        [step("hold", &[]).service(), step("slow", &["hold"]), step("later", &["hold", "slow"])];
+    let trial = Trial::new(header(&sketches, 1, 4));
     trial.world.script("hold", &[Turn::Fail(FailureClass::Transient)]);
-    trial.world.script("copy", &[Turn::Fail(FailureClass::Transient); 3]);
-    let stop = StopSignal::new();
-    let options = RunOptions {
-        retry: crate::RetryPolicy {
-            first: std::time::Duration::from_millis(15),
-            ..options().retry
-        },
-        ..options()
+    trial.world.script("slow", &[Turn::WaitForApproval]);
+    let hold = StepId::from("hold");
+    let approve = async {
+        let begun = |state: &State| state.started.iter().filter(|step| **step == hold).count();
+        trial.world.until(|state| begun(state) == 2 && state.services.contains(&hold)).await;
+        let reader = JournalReader::open(trial.folder.path()).unwrap();
+        let request = Request::Approve { step: "slow".into(), by: "me".into() };
+        reader.request(&request, clock().as_ref()).unwrap();
+        std::future::pending::<()>().await;
     };
-    assert_eq!(trial.run_with(&stop, options).await.status, CloseStatus::Succeeded);
+    let report = tokio::select! { report = trial.run() => report, () = approve => unreachable!() };
+    assert_eq!(report.status, CloseStatus::Succeeded);
     trial.check_complete();
 }
 

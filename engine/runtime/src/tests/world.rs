@@ -42,6 +42,7 @@ pub(crate) struct State {
     pub(crate) script: BTreeMap<StepId, VecDeque<Turn>>,
     pub(crate) probes: BTreeMap<StepId, VecDeque<Probe>>,
     pub(crate) approved: Vec<String>,
+    pub(crate) inputs: BTreeMap<StepId, BTreeMap<StepId, Value>>,
     pub(crate) events: Vec<Event>,
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) wrong: Vec<String>,
@@ -210,6 +211,7 @@ impl Performer for World {
     fn perform(&self, call: Call) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move {
             self.enter(&call.node);
+            self.state().inputs.insert(call.node.id.clone(), call.inputs.clone());
             let _running = Leave(self, call.node.id.clone());
             if call.node.service { self.serve(&call).await } else { self.work(&call).await }
         })
@@ -238,7 +240,11 @@ impl Performer for World {
             match self.turn(&call.node.id) {
                 Turn::Fail(class) => return Err(Failure::new(class, "as the script says")),
                 Turn::Panic => panic!("as the script says"),
-                _ => {}
+                Turn::Work
+                | Turn::LoseReply
+                | Turn::Hang
+                | Turn::Ignore
+                | Turn::WaitForApproval => {}
             }
             let mut state = self.state();
             state.held.remove(&call.node.id);
