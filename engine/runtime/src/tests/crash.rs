@@ -1,7 +1,6 @@
 //! Killed anywhere, a run goes on and makes every effect once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use pgkedge_model::{CloseStatus, FailureClass, Record, StepState};
 use proptest::collection::vec;
@@ -75,7 +74,7 @@ async fn runs_to_its_end(trial: &Trial, crashes: &[i64]) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 25, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn a_run_that_is_killed_anywhere_makes_every_effect_once(
@@ -161,5 +160,4 @@ async fn resumes_from(recorded: &Trial, records: &[Record], uncertain_are_done: 
     let report = trial.run().await;
     assert_eq!(report.status, CloseStatus::Succeeded, "after {} records", records.len());
     trial.check_complete();
-    assert!(Arc::strong_count(&trial.world) >= 1);
 }

@@ -86,7 +86,7 @@ async fn a_record_that_cannot_follow_is_refused_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn a_flipped_bit_anywhere_in_a_record_is_refused(

@@ -1,6 +1,8 @@
 //! The crate against a world of its own making.
 
 mod crash;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 pub(crate) mod graph;
 mod journal;
 mod requests;

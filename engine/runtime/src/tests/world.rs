@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) undone: Vec<StepId>,
     pub(crate) running: Vec<StepId>,
     pub(crate) services: BTreeSet<StepId>,
+    /// Services that were lost once: nobody can say then what started before it was known.
+    lost: BTreeSet<StepId>,
     pub(crate) busiest: usize,
     pub(crate) script: BTreeMap<StepId, VecDeque<Turn>>,
     pub(crate) probes: BTreeMap<StepId, VecDeque<Probe>>,
@@ -115,7 +117,8 @@ impl World {
             if stopped && state.services.contains(need) {
                 state.wrong.push(format!("{} started before {need} ended", node.id));
             }
-            if !stopped && !state.held.contains(need) && !state.services.contains(need) {
+            let there = [&state.held, &state.services, &state.lost];
+            if !stopped && !there.iter().any(|there| there.contains(need)) {
                 let wrong = format!("{} started before {need} was there", node.id);
                 state.wrong.push(wrong);
             }
@@ -156,6 +159,7 @@ impl World {
         let turn = self.turn(step);
         if turn == Turn::Fail(FailureClass::Transient) {
             tokio::time::sleep(Duration::from_millis(20)).await;
+            self.state().lost.insert(step.clone());
             return Err(Failure::transient("the session was lost"));
         }
         call.reporter.stopped().await;
