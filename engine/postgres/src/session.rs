@@ -212,6 +212,12 @@ pub(crate) fn opened(login: &Login<'_>, row: Option<&Row>) -> Result<ServerVersi
         let message = format!("{}: the server does not tell its version", login.server());
         return Err(Failure::permanent(message));
     };
+    // The server's default is on: a pooler may take settings and leave them out.
+    if row.and_then(|row| row.get(2)) != Some("off") {
+        return Err(login
+            .refused("the session's settings do not get through")
+            .help("connect to the server itself: a pooler or proxy is in the way"));
+    }
     login.check_kind(row.and_then(|row| row.get(1)) == Some("t"))?;
     Ok(version)
 }
