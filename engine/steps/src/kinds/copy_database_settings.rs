@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Catalog, DatabaseFacts, DatabaseSetting, Draft, Expansion, Finding, Fold, Grant, Ident, Leaves,
-    Object, Script, Server, Touch, Undo,
+    Catalog, DatabaseFacts, DatabaseSetting, Draft, Expansion, Facts, Finding, Fold, Grant, Ident,
+    Leaves, Object, Script, Server, Touch, Undo,
 };
 use pgkedge_render::Block;
 use serde::Serialize;
@@ -26,17 +26,9 @@ impl Step for CopyDatabaseSettings {
     type Params = NoParams;
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-        let facts = expansion.facts;
-        let roles = roles_on_target(&facts.source, facts.target.as_ref());
-        let target = facts.target.clone().unwrap_or_else(|| bare(&facts.source));
-        let owner = wanted_owner(&facts.source, &target);
-        let wanted = Wanted::of(&facts.source.database, owner, &roles);
-        let present = Wanted::present(&target.database, owner);
-        let context = json!({
-            "database": facts.target_database(),
-            "run": Change::between(&present, &wanted),
-            "undo": Change::between(&wanted, &present),
-        });
+        let (run, undo) = changes(expansion.facts);
+        let database = expansion.facts.target_database();
+        let context = json!({ "database": database, "run": run, "undo": undo });
         let run = script::guarded(Self::KIND, Block::Run, &context)?;
         if run.is_empty() {
             return Ok(Vec::new());
@@ -52,6 +44,25 @@ impl Step for CopyDatabaseSettings {
             stops: None,
         }])
     }
+}
+
+/// What the step changes, and what takes it back.
+fn changes(facts: &Facts) -> (Change, Change) {
+    let roles = roles_on_target(&facts.source, facts.target.as_ref());
+    let target = facts.target.clone().unwrap_or_else(|| bare(&facts.source));
+    let owner = wanted_owner(&facts.source, &target);
+    let wanted = Wanted::of(&facts.source.database, owner, &roles);
+    let present = Wanted::present(&target.database, owner);
+    (Change::between(&present, &wanted), Change::between(&wanted, &present))
+}
+
+/// Whether the databases differ in anything that only the target database's owner may change.
+pub(crate) fn needs_owner(facts: &Facts) -> bool {
+    let (change, _) = changes(facts);
+    change.connection_limit.is_some()
+        || change.comments
+        || !change.revoke.is_empty()
+        || change.reset.iter().chain(&change.set).any(|setting| setting.role.is_none())
 }
 
 /// Roles that will be on the target when this step runs.

@@ -6,6 +6,7 @@ use pgkedge_model::{Catalog, Entry, Finding, Ident, Role, Server};
 
 use super::{Question, listed, on};
 use crate::archive::find_word;
+use crate::kinds::copy_database_settings::needs_owner;
 use crate::kinds::copy_globals::{may_change_owner, missing_roles, wanted_owner};
 
 /// Roles of providers that may do some of what takes a superuser elsewhere.
@@ -24,6 +25,7 @@ pub(super) fn findings(question: &Question<'_>) -> Vec<Finding> {
     findings.extend(not_member(source, target));
     findings.extend(database_owner(source, target));
     findings.extend(owners_without_create(source, target));
+    findings.extend(not_database_owner(question, target));
     findings
 }
 
@@ -139,6 +141,22 @@ fn database_owner(source: &Catalog, target: &Catalog) -> Option<Finding> {
         Finding::warning("target::database_owner", message)
             .at(on(Server::Target))
             .help(format!("as a role that may: `alter database {database} owner to {wanted}`"))
+    })
+}
+
+/// Settings, comment and grants of a database are its owner's to change.
+fn not_database_owner(question: &Question<'_>, target: &Catalog) -> Option<Finding> {
+    let session_role = &target.server.session_role;
+    let owner = &target.database.owner;
+    let owns = session_role.superuser || session_role.member_of.contains(owner);
+    (!owns && needs_owner(question.facts)).then(|| {
+        let (database, name) = (&target.database.name, &session_role.name);
+        let message = format!(
+            "{name} does not own database {database}, whose settings or grants have to change"
+        );
+        Finding::error("target::not_database_owner", message).at(on(Server::Target)).help(format!(
+            "`alter database {database} owner to {name}`, or `grant {owner} to {name}`"
+        ))
     })
 }
 

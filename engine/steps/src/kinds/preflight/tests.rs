@@ -178,3 +178,12 @@ fn a_role_may_own_objects_where_it_may_create_them() {
     });
     assert_eq!(found, ["source::passwords_unreadable"]);
 }
+
+#[test]
+fn only_the_owner_changes_a_database() {
+    let found = changed(|s| {
+        s.facts.source.database.comment = Some("goods".into());
+        s.target().database.owner = ident("other");
+    });
+    assert_eq!(found, ["target::database_owner", "target::not_database_owner"]);
+}
