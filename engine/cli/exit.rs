@@ -58,8 +58,6 @@ pub(crate) struct Stop {
 
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Was shown already.
-    Said,
     Plain(Failure),
     /// Findings of a plan, with the places that they point at.
     Diagnostic {
@@ -71,10 +69,6 @@ pub(crate) enum Message {
 impl Stop {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: Message::Plain(Failure::permanent(message)) }
-    }
-
-    pub(crate) fn said(exit: Exit) -> Self {
-        Self { exit, message: Message::Said }
     }
 
     #[must_use]
@@ -92,18 +86,17 @@ impl Stop {
     }
 
     /// The stop as `--output json` prints it.
-    pub(crate) fn as_json(&self) -> Option<Value> {
+    pub(crate) fn as_json(&self) -> Value {
         match &self.message {
-            Message::Said => None,
-            Message::Plain(failure) => Some(json!({
+            Message::Plain(failure) => json!({
                 "error": failure.message,
                 "details": failure.details,
                 "help": failure.help,
                 "sqlstate": failure.sqlstate,
                 "exit": self.exit as u8,
-            })),
+            }),
             Message::Diagnostic { located, .. } => {
-                Some(json!({ "findings": located, "exit": self.exit as u8 }))
+                json!({ "findings": located, "exit": self.exit as u8 })
             }
         }
     }

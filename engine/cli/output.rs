@@ -38,20 +38,12 @@ pub(crate) fn say(text: &str) {
     drop(writeln!(err, "{text}"));
 }
 
-pub(crate) fn warn(text: &str) {
-    say(&format!("{} {text}", "warning:".yellow().bold()));
-}
-
 /// Says why a command stopped.
 pub(crate) fn say_stop(stop: &Stop, format: Format) {
     if format == Format::Json {
-        if let Some(value) = stop.as_json() {
-            print_json(&value);
-        }
-        return;
+        return print_json(&stop.as_json());
     }
     match &stop.message {
-        Message::Said => {}
         Message::Plain(failure) => say(&format!("{} {}", "error:".red().bold(), Shown(failure))),
         Message::Diagnostic { report, .. } => say(&format!("{report:?}")),
     }

@@ -50,8 +50,10 @@ impl Signals {
     }
 
     fn hear(&self, exit: Exit) {
-        let kept = self.first.compare_exchange(0, exit as u8, Ordering::Relaxed, Ordering::Relaxed);
-        drop(kept);
+        let first = &self.first;
+        if first.load(Ordering::Relaxed) == 0 {
+            first.store(exit as u8, Ordering::Relaxed);
+        }
     }
 }
 

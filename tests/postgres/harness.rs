@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use pgkedge_sandbox::{Options, Sandbox, Temporary};
 use serde_json::Value;
@@ -121,11 +122,24 @@ impl Move {
         command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
     }
 
+    /// Waits until something holds, for a minute at most.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..600 {
+            if holds() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("waited a minute for {what}");
+    }
+
     /// Fails unless nothing of pgkedge's own is on either server.
     pub fn assert_nothing_is_left(&self) {
-        let schemas = "select count(*) from pg_namespace where nspname like 'pgkedge%'";
-        let sessions =
-            "select count(*) from pg_stat_activity where application_name like 'pgkedge:%'";
+        let schemas =
+            "select pg_catalog.count(*) from pg_catalog.pg_namespace where nspname like 'pgkedge%'";
+        let sessions = "select pg_catalog.count(*) from pg_catalog.pg_stat_activity \
+                        where application_name like 'pgkedge:%:%'";
         for side in [Side::Source, Side::Target] {
             assert_eq!(self.sql(side, schemas), "0", "schemas");
             assert_eq!(self.sql(side, sessions), "0", "sessions");

@@ -19,15 +19,12 @@ fn a_run_killed_ten_times_ends_with_equal_content() {
     let plan = moved.plan_with("load: { part_size: 2MiB, workers: 2 }\n");
     let state = text(&moved.state).to_owned();
     let mut child = moved.started(&["run", text(&plan), "--yes", "--state", &state]);
+    moved.wait_for("its journal", || moved.state.join("journal.sqlite").exists());
     for kill in 0..10 {
         std::thread::sleep(Duration::from_millis(300 + 70 * kill));
         // It may have finished before: then resume has nothing to do, which is fine as well.
         drop(child.kill());
         child.wait().expect("it was started");
-        if !moved.state.join("journal.sqlite").exists() {
-            child = moved.started(&["run", text(&plan), "--yes", "--state", &state]);
-            continue;
-        }
         child = moved.started(&["resume", "--state", &state]);
     }
     drop(child.kill());
@@ -68,15 +65,10 @@ fn a_second_runner_is_refused_and_told_who_holds_the_run() {
     );
     let state = text(&moved.state).to_owned();
     let mut child = moved.started(&["run", text(&plan), "--yes", "--state", &state]);
-    let waits = || {
-        moved.state.exists() && moved.status()["report"]["running"].to_string().contains("wait/ask")
-    };
-    for _ in 0..200 {
-        if moved.state.join("journal.sqlite").exists() && waits() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    moved.wait_for("its journal", || moved.state.join("journal.sqlite").exists());
+    moved.wait_for("the approval", || {
+        moved.status()["report"]["running"].to_string().contains("wait/ask")
+    });
     moved.of_run(&["resume"]).expect(6);
     moved.of_run(&["approve", "wait/ask", "--by", "tester"]).expect(0);
     assert!(child.wait().expect("it was started").success());

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
-use pgkedge_model::Finding;
+use pgkedge_model::{Finding, Server};
+use pgkedge_steps::Question;
 use serde_json::json;
 
 use crate::args::Global;
@@ -20,14 +21,15 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let endpoints = plans::endpoints(&plan.databases, &plans::absolute(&args.plan)?);
     let facts = plans::introspected(&endpoints).await?;
     let compiled = plans::compiled(&plan, &facts)?;
-    let findings = pgkedge_steps::preflight::findings(
-        &endpoints,
-        &facts,
-        &plan.settings,
-        &compiled.selection,
-        "pgkedge:read",
-    )
-    .await?;
+    let question = Question {
+        facts: &facts,
+        settings: &plan.settings,
+        excluded: &compiled.selection.excluded,
+        run: None,
+    };
+    let source = endpoints[&Server::Source].sql("pgkedge:read").await?;
+    let target = endpoints[&Server::Target].sql("pgkedge:read").await?;
+    let findings = pgkedge_steps::preflight(&question, &source, &target).await?;
     let blocked = findings.iter().any(Finding::is_error);
     match global.output {
         Format::Json => output::print_json(&json!({ "blocked": blocked, "findings": findings })),

@@ -97,7 +97,7 @@ impl Sql {
                     let values = (0..row.len()).map(value).collect();
                     rows.push(Row::new(Arc::clone(&columns), values));
                 }
-                _ => {}
+                SimpleQueryMessage::CommandComplete(_) | _ => {}
             }
         }
         Ok(rows)
@@ -185,6 +185,11 @@ fn config(login: &Login<'_>) -> Config {
 
 /// Errors that neither the server nor the socket reports are about how we log in.
 fn login_failure(login: &Login<'_>, error: tokio_postgres::Error) -> Failure {
+    // The library has no other way to say so.
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    if cause.as_deref() == Some("password missing") {
+        return login.no_password();
+    }
     let mut failure = sqlstate::failure(login.server(), error, &login.doing());
     if failure.sqlstate.is_none() && failure.class == FailureClass::Permanent {
         failure.class = FailureClass::Operator;

@@ -127,14 +127,18 @@ pub fn failure(server: Server, error: tokio_postgres::Error, doing: &str) -> Fai
 /// A socket that failed. Nearly always worth another try.
 pub(crate) fn io_failure(server: Server, error: &io::Error, doing: &str) -> Failure {
     use io::ErrorKind::{InvalidData, InvalidInput, PermissionDenied, UnexpectedEof};
-    let class = match error.kind() {
-        InvalidData | InvalidInput => FailureClass::Permanent,
-        PermissionDenied => FailureClass::Operator,
-        _ => FailureClass::Transient,
+    let kind = error.kind();
+    let class = if matches!(kind, InvalidData | InvalidInput) {
+        FailureClass::Permanent
+    } else if kind == PermissionDenied {
+        FailureClass::Operator
+    } else {
+        FailureClass::Transient
     };
-    let fact = match error.kind() {
-        UnexpectedEof => "the server closed the connection".to_owned(),
-        _ => error.to_string(),
+    let fact = if kind == UnexpectedEof {
+        "the server closed the connection".to_owned()
+    } else {
+        error.to_string()
     };
     Failure::new(class, format!("{}: {fact}", subject(server, doing)))
 }

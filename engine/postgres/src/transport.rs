@@ -56,23 +56,19 @@ impl Way {
             Address::Tcp { host, port } if *host != self.name => {
                 format!("{} ({host}):{port}", self.name)
             }
-            address => address.to_string(),
+            address @ (Address::Socket { .. } | Address::Tcp { .. }) => address.to_string(),
         }
     }
 
     /// Opens the socket and, where it is wished for, encrypts it.
     pub(crate) async fn open(&self) -> Result<Stream, Failure> {
         let doing = format!("connect to {}", self.place());
-        match timeout(self.connect_timeout, self.open_unhurried(&doing)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let error = io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no answer within {} s", self.connect_timeout.as_secs()),
-                );
-                Err(io_failure(self.server, &error, &doing))
-            }
-        }
+        let opened = timeout(self.connect_timeout, self.open_unhurried(&doing)).await;
+        opened.unwrap_or_else(|_| {
+            let seconds = self.connect_timeout.as_secs();
+            let fact = format!("{}: cannot {doing}: no answer within {seconds} s", self.server);
+            Err(Failure::transient(fact))
+        })
     }
 
     async fn open_unhurried(&self, doing: &str) -> Result<Stream, Failure> {
@@ -138,10 +134,10 @@ impl Way {
                  below the database in the plan, and the host as the certificate names it",
             );
         }
-        match error.kind() {
-            io::ErrorKind::InvalidData => self.refused(error),
-            _ => io_failure(self.server, error, doing),
+        if error.kind() == io::ErrorKind::InvalidData {
+            return self.refused(error);
         }
+        io_failure(self.server, error, doing)
     }
 
     fn refused(&self, fact: impl std::fmt::Display) -> Failure {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use pgkedge_model::Finding;
+
 /// A template that could not be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
@@ -28,6 +30,14 @@ impl std::fmt::Display for Spot<'_> {
             write!(f, ": `{expression}`")?;
         }
         Ok(())
+    }
+}
+
+/// A template is ours, so that it cannot be rendered is a fault of ours: for `expand` to report.
+impl From<RenderError> for Finding {
+    fn from(error: RenderError) -> Self {
+        Self::error("render::template", error.to_string())
+            .help("the fault lies in pgkedge, not in the plan: report it")
     }
 }
 

@@ -67,12 +67,17 @@ fn templates_loader(templates: &[(&str, &str)], name: &str) -> Option<String> {
     let (file, part) = name.split_once('#').unwrap_or((name, ""));
     let source = templates.iter().find(|(known, _)| *known == file).map(|(_, source)| *source)?;
     if part.is_empty() {
-        return Some(source.to_owned());
+        return Some(keep_separators(source));
     }
     let others = Block::ALL.iter().map(|block| block.name()).filter(|block| *block != part);
     let emptied: Vec<String> =
         others.map(|block| format!("{{% block {block} %}}{{% endblock %}}")).collect();
     Some(format!("{{% extends {file:?} %}}{}", emptied.concat()))
+}
+
+/// A block's end takes its line break with it, and would put the separator behind the statement.
+fn keep_separators(source: &str) -> String {
+    source.replace(" %}\n;;\n", " +%}\n;;\n")
 }
 
 fn render(

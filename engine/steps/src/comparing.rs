@@ -90,3 +90,35 @@ fn named(differences: &[Difference]) -> String {
     let named = objects[..objects.len() - more].join(", ");
     if more == 0 { named } else { format!("{named} and {more} more") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn different(number: usize) -> Comparison {
+        let one = |at: usize| Difference::between(format!("public.t{at}"), "row count", at, at + 1);
+        Comparison { differences: (1..=number).map(one).collect(), ..Comparison::default() }
+    }
+
+    #[test]
+    fn differences_are_a_failure_that_names_the_first_objects_and_tells_the_rest() {
+        let failure = outcome("rows", &different(7)).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Differences);
+        assert_eq!(
+            failure.message,
+            "rows: 7 differences: public.t1, public.t2, public.t3, public.t4, public.t5 and 2 more"
+        );
+        assert_eq!(failure.details.len(), 7);
+        assert_eq!(failure.details[0], "public.t1: row count differs: source 1, target 2");
+    }
+
+    #[test]
+    fn no_difference_is_an_output_with_its_notes() {
+        let mut found = different(1);
+        found.notes = std::mem::take(&mut found.differences);
+        found.compared.insert("tables".to_owned(), 3);
+        let output = outcome("rows", &found).unwrap();
+        assert_eq!(output["compared"]["tables"], 3);
+        assert_eq!(output["notes"].as_array().unwrap().len(), 1);
+    }
+}

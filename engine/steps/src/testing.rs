@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{
-    Catalog, CatalogIndex, Constraint, ConstraintKind, DatabaseFacts, DeclaredStep, Draft, Entry,
-    Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts, Part, PhaseName,
+    Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts, DeclaredStep, Draft,
+    Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts, Part, PhaseName,
     QualifiedName, Section, Selection, Sequence, ServerFacts, ServerVersion, SessionRole, Settings,
-    Statement, Table, TableKind,
+    Statement, Table, TableKind, TypeFacts, TypeKind,
 };
 use serde_json::Value;
 
@@ -34,6 +34,17 @@ pub(crate) fn entry(number: u32, kind: &str, name: &str, statements: &[&str]) ->
         settings: Vec::new(),
         statements: statements.iter().map(|sql| (*sql).to_owned()).collect(),
         object: None,
+    }
+}
+
+pub(crate) fn column(name: &str, type_oid: u32) -> Column {
+    Column {
+        name: ident(name),
+        type_oid,
+        type_name: format!("type {type_oid}"),
+        not_null: false,
+        generated: false,
+        nondeterministic: false,
     }
 }
 
@@ -186,6 +197,20 @@ impl Sample {
             owned_by: None,
             readable: true,
         });
+    }
+
+    /// `int4`, `numeric` and `regclass`.
+    pub(crate) fn with_builtin_types(&mut self) {
+        for (oid, type_name) in [(23, "int4"), (1700, "numeric"), (2205, "regclass")] {
+            let facts = TypeFacts {
+                oid,
+                name: name("pg_catalog", type_name),
+                kind: TypeKind::Base,
+                builtin: true,
+                hashes: true,
+            };
+            self.facts.source.types.insert(oid, facts);
+        }
     }
 
     /// `child.p` references `parent.id`, in archive entry 11.

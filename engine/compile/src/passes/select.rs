@@ -106,11 +106,18 @@ fn home(
     facts: &TableProperties,
     table: &Table,
 ) -> Option<usize> {
-    plans.iter().position(|plan| names_it(plan, &table.name)).or_else(|| {
-        match parent(source, table) {
-            Some(parent) => home(plans, source, facts, parent),
-            None => plans.iter().position(|plan| describes_it(plan, facts, table)),
-        }
+    let mut tree = vec![table];
+    while let Some(above) = tree.last().and_then(|table| parent(source, table)) {
+        tree.push(above);
+    }
+    let named = |table: &&Table| plans.iter().position(|plan| names_it(plan, &table.name));
+    let root = tree.last().copied().unwrap_or(table);
+    tree.iter().find_map(named).or_else(|| {
+        plans.iter().position(|plan| {
+            // A group that asks for partitions means them themselves, any other means whole trees.
+            let itself = plan.tables.having.contains(&Property::Partitioned);
+            describes_it(plan, facts, if itself { table } else { root })
+        })
     })
 }
 

@@ -127,3 +127,26 @@ fn groups_by_property_take_what_no_group_names() {
     let tables: Vec<String> = groups.iter().map(|group| format!("{:?}", group.tables)).collect();
     insta::assert_snapshot!(tables.join("\n"));
 }
+
+#[test]
+fn partitions_stay_together_unless_a_group_asks_for_them() {
+    let world = World::new()
+        .table(1, "public.keyed")
+        .table(2, "public.event")
+        .partition(3, "public.event_1", "public.event")
+        .index(10, "public.event_1_unique", 3, true);
+    let mut sketch = Sketch::new().groups(&[
+        ("uniques", &["*"]),
+        ("partitions", &["public.event_*"]),
+        ("rest", &["*"]),
+    ]);
+    sketch.groups[0].tables.having = vec![Property::OtherUniqueIndex];
+    let tables = |sketch: &Sketch| -> Vec<usize> {
+        let groups = sketch.compile(&world).unwrap().selection.groups;
+        groups.iter().map(|group| group.tables.len()).collect()
+    };
+    sketch.groups[1].tables.having = vec![Property::Partitioned];
+    assert_eq!(tables(&sketch), [0, 1, 2]);
+    sketch.groups[1].tables.having = vec![Property::PrimaryKey];
+    assert_eq!(tables(&sketch), [0, 0, 3]);
+}

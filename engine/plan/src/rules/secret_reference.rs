@@ -32,49 +32,66 @@ fn missing(database: &str, at: String) -> Finding {
 }
 
 fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
-    let variable = format!("{}_URL", database.to_uppercase());
-    let wrong = |message: String, label: &str, at: String, help: String| {
-        let help = format!("{help}\n{WAYS}");
-        Some(Finding::error(codes::SECRET_REFERENCE, message).at_value(at, label).help(help))
-    };
-    let instead = format!("write `url: {{ env: {variable} }}`");
+    let instead = format!("write `url: {{ env: {}_URL }}`", database.to_uppercase());
     let Value::Object(reference) = url else {
         let empty = url.is_null() || url == "";
         let what = if empty { "empty" } else { "written out" };
         let help = if empty { instead } else { format!("keep it outside of the plan: {instead}") };
         let message = format!("the url of the {database} is {what}");
-        return wrong(message, "not a reference", at.to_owned(), help);
+        return Some(wrong(message, at, "not a reference", &help));
     };
     let mut fields = reference.iter();
-    let (Some((way, value)), None) = (fields.next(), fields.next()) else {
-        let message = format!("the url of the {database} must be found in one way");
-        return wrong(message, "needs exactly one", at.to_owned(), instead);
-    };
+    if let (Some((way, value)), None) = (fields.next(), fields.next()) {
+        return bad_way(database, at, (way, value), &instead);
+    }
+    let message = format!("the url of the {database} must be found in one way");
+    Some(wrong(message, at, "needs exactly one", &instead))
+}
+
+fn bad_way(
+    database: &str,
+    at: &str,
+    (way, value): (&str, &Value),
+    instead: &str,
+) -> Option<Finding> {
     let place = pointer::child(at, way);
-    match (way.as_str(), value) {
-        ("env", Value::String(name)) if !is_variable(name) => {
-            let message = format!("{} is no name of an environment variable", quoted(name));
-            let bare = name.trim_start_matches(['$', '{']).trim_end_matches('}');
-            let help = if is_variable(bare) { format!("write `env: {bare}`") } else { instead };
-            wrong(message, "not a variable", place, help)
-        }
-        ("env" | "file" | "service", Value::String(name)) if !name.is_empty() => None,
-        ("command", Value::Array(words)) if is_command(words) => None,
+    Some(match (way, value) {
+        ("env", Value::String(name)) if !is_variable(name) => not_a_variable(&place, name, instead),
+        ("env" | "file" | "service", Value::String(name)) if !name.is_empty() => return None,
+        ("command", Value::Array(words)) if is_command(words) => return None,
         ("command", _) => {
             let message =
                 format!("the command for the url of the {database} must be a list of words");
-            let help = "write the program and its arguments one by one: `command: [vault, read, shop/url]`";
-            wrong(message, "not a command", place, help.to_owned())
+            let help = "write the program and its arguments one by one: \
+                        `command: [vault, read, shop/url]`";
+            wrong(message, &place, "not a command", help)
+        }
+        ("env" | "file" | "service", Value::String(_) | Value::Null) => {
+            let message = format!("the {way} for the url of the {database} is empty");
+            wrong(message, &place, "names nothing", instead)
         }
         ("env" | "file" | "service", _) => {
-            let message = format!("the {way} for the url of the {database} is empty");
-            wrong(message, "names nothing", place, instead)
+            let message = format!("the {way} for the url of the {database} must be a text");
+            wrong(message, &place, "not a text", instead)
         }
         _ => {
             let message = format!("`{way}` is no way to find the url of the {database}");
-            wrong(message, "not a way", at.to_owned(), instead)
+            wrong(message, at, "not a way", instead)
         }
-    }
+    })
+}
+
+fn not_a_variable(at: &str, name: &str, instead: &str) -> Finding {
+    let message = format!("{} is no name of an environment variable", quoted(name));
+    let bare = name.trim_start_matches(['$', '{']).trim_end_matches('}');
+    let help = if is_variable(bare) { format!("write `env: {bare}`") } else { instead.to_owned() };
+    wrong(message, at, "not a variable", &help)
+}
+
+fn wrong(message: String, at: &str, label: &str, help: &str) -> Finding {
+    Finding::error(codes::SECRET_REFERENCE, message)
+        .at_value(at, label)
+        .help(format!("{help}\n{WAYS}"))
 }
 
 fn is_variable(name: &str) -> bool {

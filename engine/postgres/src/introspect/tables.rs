@@ -104,10 +104,8 @@ fn tables_query() -> String {
     format!(
         "select c.oid::int8 as oid, n.nspname as schema, c.relname as name, c.relkind as kind,
            pg_catalog.pg_get_userbyid(c.relowner) as owner, c.relpersistence = 'u' as unlogged,
-           case when c.relkind in ('r', 'm') then coalesce(pg_catalog.pg_relation_size(c.oid, 'main')
-             / pg_catalog.current_setting('block_size')::int8, 0) else 0 end as pages,
-           case when c.relkind in ('r', 'm') then coalesce(pg_catalog.pg_table_size(c.oid), 0)
-             else 0 end as bytes,
+           s.heap / pg_catalog.current_setting('block_size')::int8 as pages,
+           s.heap + coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) as bytes,
            case when {known} then c.reltuples::int8 end as estimated_rows,
            coalesce(pg_catalog.pg_relation_filenode(c.oid)::int8, 0) as filenode,
            c.relrowsecurity as row_security, c.relforcerowsecurity as force_row_security,
@@ -119,6 +117,8 @@ fn tables_query() -> String {
                    and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'))) as readable
          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
            left join ({CONFIGURATION}) g on g.oid = c.oid
+           cross join lateral (select case when c.relkind in ('r', 'm') then
+             coalesce(pg_catalog.pg_relation_size(c.oid), 0) else 0 end as heap) s
          where c.oid in ({relations})"
     )
 }

@@ -20,7 +20,9 @@ use secrecy::ExposeSecret as _;
 pub(crate) fn route(database: &DatabaseRef, secrets: &dyn Secrets) -> Result<Route, LibpqError> {
     let mut parameters = match &database.url {
         SecretRef::Service(name) => Parameters::of_service(name),
-        reference => string::parse(secrets.resolve(reference)?.expose_secret())?,
+        reference @ (SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Command(_)) => {
+            string::parse(secrets.resolve(reference)?.expose_secret())?
+        }
     };
     parameters.complete(secrets)?;
     Route::new(&parameters, database.tls.as_ref(), secrets)

@@ -64,7 +64,9 @@ fn field(text: &str) -> (String, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
+    use std::os::unix::fs::PermissionsExt;
+
+    use secrecy::ExposeSecret;
 
     use super::*;
 

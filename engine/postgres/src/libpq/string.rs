@@ -213,7 +213,8 @@ mod tests {
             let quoted = value.replace('\\', "\\\\").replace('\'', "\\'");
             let pairs = parse(&format!("password='{quoted}'")).unwrap();
             proptest::prop_assert_eq!(pairs.get("password"), Some(value.as_str()));
-            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let bytes: Vec<String> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let encoded = bytes.concat();
             let uri = parse(&format!("postgresql://u:{encoded}@h")).unwrap();
             proptest::prop_assert_eq!(uri.get("password"), Some(value.as_str()));
         }

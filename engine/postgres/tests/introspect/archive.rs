@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use pgkedge_model::{Entry, FailureClass, quote_literal};
 use pgkedge_postgres::{WITHHELD_OPTIONS, introspect};
 
+use crate::access::{connect, create_database, endpoint, endpoint_as, run};
 use crate::cluster::Cluster;
-use crate::rich::{connect, create_database, create_rich_database, endpoint, endpoint_as, run};
 
 /// Settings under which entries are replayed, as `pg_restore` sets them.
 const REPLAY: &str = "-c search_path= -c check_function_bodies=off -c xmloption=content \
@@ -49,8 +49,7 @@ fn comparable(entries: &[Entry]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_replayed_archive_gives_the_same_archive() {
-    let Some(cluster) = Cluster::start() else { return };
-    create_rich_database(&cluster).await;
+    let Some(cluster) = Cluster::shared() else { return };
     let source = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
     assert!(source.entries.len() > 260);
     create_database(&cluster, "copy", "").await;
@@ -65,7 +64,7 @@ async fn a_replayed_archive_gives_the_same_archive() {
 
 #[tokio::test]
 async fn names_that_are_no_utf_8_stop_before_anything_is_done() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::shared() else { return };
     create_database(&cluster, "bytes", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
     let client = connect(&cluster, "bytes", "-c client_encoding=SQL_ASCII").await;
     let create =
@@ -77,19 +76,19 @@ async fn names_that_are_no_utf_8_stop_before_anything_is_done() {
 
 #[tokio::test]
 async fn bodies_that_are_no_utf_8_stop_before_anything_is_done() {
-    let Some(cluster) = Cluster::start() else { return };
-    create_database(&cluster, "bytes", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
-    let client = connect(&cluster, "bytes", "-c client_encoding=SQL_ASCII").await;
+    let Some(cluster) = Cluster::shared() else { return };
+    create_database(&cluster, "bodies", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
+    let client = connect(&cluster, "bodies", "-c client_encoding=SQL_ASCII").await;
     let create = "do $$ begin execute pg_catalog.format(
         'create function f() returns text language sql as %L', E'select ''caf\\xe9''::text'); end $$";
     run(&client, create).await;
-    let failure = introspect(&endpoint(&cluster, "bytes"), "pgkedge:read").await.unwrap_err();
+    let failure = introspect(&endpoint(&cluster, "bodies"), "pgkedge:read").await.unwrap_err();
     assert!(failure.help.clone().unwrap_or_default().contains("UTF-8"), "{failure:?}");
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_read_is_told_what_to_grant() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::shared() else { return };
     create_database(&cluster, "locked", "").await;
     let client = connect(&cluster, "locked", "").await;
     run(&client, "create table secret (a int); create role plain login").await;
@@ -102,8 +101,7 @@ async fn a_role_that_may_not_read_is_told_what_to_grant() {
 
 #[tokio::test]
 async fn a_plain_role_that_may_read_everything_finds_the_same() {
-    let Some(cluster) = Cluster::start() else { return };
-    create_rich_database(&cluster).await;
+    let Some(cluster) = Cluster::shared() else { return };
     let reader = "create role reader login in role pg_read_all_data; grant connect on database rich to reader";
     run(&connect(&cluster, "postgres", "").await, reader).await;
     let full = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
@@ -116,8 +114,7 @@ async fn a_plain_role_that_may_read_everything_finds_the_same() {
 
 #[tokio::test]
 async fn no_password_of_the_database_is_in_its_catalog() {
-    let Some(cluster) = Cluster::start() else { return };
-    create_rich_database(&cluster).await;
+    let Some(cluster) = Cluster::shared() else { return };
     let catalog = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
     let document = serde_json::to_string(&catalog).unwrap();
     assert!(!document.contains("hidden"));
@@ -130,7 +127,7 @@ async fn no_password_of_the_database_is_in_its_catalog() {
 #[tokio::test]
 #[ignore = "measures, proves nothing"]
 async fn two_thousand_tables() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::shared() else { return };
     create_database(&cluster, "many", "").await;
     let client = connect(&cluster, "many", "").await;
     run(

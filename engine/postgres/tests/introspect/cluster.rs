@@ -1,7 +1,9 @@
-//! A throw-away server in a folder of its own, reached over a socket.
+//! A throw-away server in a folder of its own, reached over a socket, with the rich database on it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
 
 use tempfile::TempDir;
 
@@ -15,9 +17,20 @@ impl Cluster {
     /// Also the number in the name of the socket; there is one server per folder.
     pub(crate) const PORT: u16 = 5432;
 
-    /// None where PostgreSQL's server is not installed.
-    pub(crate) fn start() -> Option<Self> {
-        let programs = newest_programs()?;
+    /// The server of all tests that run now. None where PostgreSQL's server is not installed.
+    pub(crate) fn shared() -> Option<Arc<Self>> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap();
+        if let Some(cluster) = shared.upgrade() {
+            return Some(cluster);
+        }
+        let cluster = Arc::new(Self::start(newest_programs()?));
+        *shared = Arc::downgrade(&cluster);
+        cluster.create_rich_database();
+        Some(cluster)
+    }
+
+    fn start(programs: PathBuf) -> Self {
         let folder = tempfile::Builder::new().prefix("pgkedge-rich-").tempdir().unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
@@ -37,7 +50,31 @@ impl Cluster {
             .control("start")
             .args(["-w", "-o", &options, "-l"])
             .arg(cluster.socket().join("log")));
-        Some(cluster)
+        cluster
+    }
+
+    fn create_rich_database(&self) {
+        let space = self.create_folder("space");
+        self.sql("postgres", include_str!("roles.sql"));
+        let space = pgkedge_model::quote_literal(space.to_str().unwrap());
+        self.sql(
+            "postgres",
+            &format!("create tablespace \"rich; \"\"space\"\"\" location {space}"),
+        );
+        self.sql("postgres", "create database rich template template0");
+        self.sql("rich", include_str!("objects.sql"));
+    }
+
+    fn sql(&self, database: &str, script: &str) {
+        let mut psql = Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database, "-h"])
+            .arg(self.socket())
+            .env("PGOPTIONS", "-c client_min_messages=error")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        psql.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(psql.wait().unwrap().success());
     }
 
     /// The folder of the socket.
@@ -46,7 +83,7 @@ impl Cluster {
     }
 
     /// A folder that the server may write to.
-    pub(crate) fn create_folder(&self, name: &str) -> PathBuf {
+    fn create_folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         if is_root() {

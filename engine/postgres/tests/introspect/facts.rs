@@ -6,8 +6,8 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::introspect;
 
+use crate::access::{connect, create_database, endpoint, run};
 use crate::cluster::Cluster;
-use crate::rich::{create_rich_database, endpoint};
 
 fn ident(name: &str) -> Ident {
     Ident::new(name).unwrap()
@@ -32,11 +32,35 @@ fn entry<'a>(catalog: &'a Catalog, kind: &str, name: &str) -> &'a Entry {
     found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
 
+#[tokio::test]
+async fn rows_of_an_extensions_configuration_belong_to_the_user() {
+    let Some(cluster) = Cluster::shared() else { return };
+    create_database(&cluster, "configured", "").await;
+    let client = connect(&cluster, "configured", "").await;
+    run(
+        &client,
+        "create extension hstore; create table settings (a int); create table internal (a int);
+         create sequence numbers; alter extension hstore add table settings;
+         alter extension hstore add table internal; alter extension hstore add sequence numbers;
+         update pg_extension set extcondition = array['where a > 1', ''],
+           extconfig = array['settings'::regclass, 'numbers'::regclass]::oid[]
+         where extname = 'hstore'",
+    )
+    .await;
+    let catalog = introspect(&endpoint(&cluster, "configured"), "pgkedge:read").await.unwrap();
+    let settings = name("public", "settings");
+    assert_eq!(catalog.tables.len(), 1);
+    let rows = catalog.table_named(&settings).unwrap().extension_rows.as_deref();
+    assert_eq!(rows, Some("where a > 1"));
+    assert_eq!(catalog.sequences[0].name, name("public", "numbers"));
+    let hstore = catalog.extensions.iter().find(|found| found.name == "hstore").unwrap();
+    assert_eq!(hstore.config_tables, [(settings, "where a > 1".to_owned())]);
+}
+
 /// One server for all checks: starting one takes longer than they do.
 #[tokio::test]
 async fn facts_of_the_rich_database() {
-    let Some(cluster) = Cluster::start() else { return };
-    create_rich_database(&cluster).await;
+    let Some(cluster) = Cluster::shared() else { return };
     let catalog = introspect(&endpoint(&cluster, "rich"), "pgkedge:read").await.unwrap();
     server_and_database(&catalog);
     roles(&catalog);

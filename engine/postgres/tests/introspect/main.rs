@@ -2,10 +2,10 @@
 
 // The attribute is always true here; clippy looks for it to know that this is no product code.
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod archive;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod facts;
-#[cfg(test)]
-mod rich;

@@ -34,6 +34,17 @@ fn message(template: &'static str, context: &serde_json::Value) -> String {
 }
 
 #[test]
+fn a_separator_after_the_end_of_a_block_separates() {
+    const TEMPLATES: &[(&str, &str)] = &[(
+        "steps/copy.sql.j2",
+        "{% block run %}\nselect 1{% if true %} where true{% endif %}\n;;\nselect 2\n{% endblock %}\n",
+    )];
+    let statements =
+        Renderer::new(TEMPLATES).step("copy", Block::Run, &serde_json::json!({})).unwrap();
+    assert_eq!(statements.len(), 2);
+}
+
+#[test]
 fn a_hostile_name_stays_one_identifier_in_one_statement() {
     for name in HOSTILE {
         let template = "{% block run %}\ndrop table {{ x | ident }}\n;;\nselect 1\n{% endblock %}";
@@ -109,6 +120,14 @@ fn macros_and_captures_of_made_sql_can_be_written() {
                     {{ all }}{{ loopless | default(1) }} {% if a %}yes{% endif %}{% endblock %}";
     let context = json!({ "xs": ["a;", "b"], "a": true });
     assert_eq!(run(template, &context).unwrap(), [[Piece::sql("\"a;\" b 1 yes")]]);
+}
+
+#[test]
+fn a_block_tag_at_the_end_of_a_line_joins_no_statements() {
+    let template =
+        "{% block run %}\nselect 1{% if a %}, 2{% endif %}\n;;\nselect 3\n{% endblock %}";
+    let expected = [[Piece::sql("select 1, 2")], [Piece::sql("select 3")]];
+    assert_eq!(run(template, &json!({ "a": true })).unwrap(), expected);
 }
 
 #[test]

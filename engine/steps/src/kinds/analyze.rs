@@ -57,3 +57,31 @@ fn draft(
         stops: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_model::PartitionFacts;
+
+    use super::*;
+    use crate::testing::{Sample, name, shown};
+
+    fn analyzed(sample: &Sample, place: usize) -> Vec<String> {
+        let item = Item::Table(&sample.facts.source.tables[place]);
+        let drafts = sample.expand_item::<Analyze>(item, json!({})).unwrap();
+        drafts.iter().flat_map(|draft| shown(&draft.script.run)).collect()
+    }
+
+    #[test]
+    fn a_partition_tree_is_analyzed_once_through_its_root() {
+        let mut sample = Sample::default();
+        for (oid, leaf) in [(10, "a"), (11, "b")] {
+            let root = name("public", "root");
+            sample.table(oid, "public", leaf).partition =
+                Some(PartitionFacts { parent: root.clone(), root, through_root: false });
+        }
+        sample.table(12, "public", "alone");
+        assert_eq!(analyzed(&sample, 0), ["analyze public.root"]);
+        assert_eq!(analyzed(&sample, 1), Vec::<String>::new());
+        assert_eq!(analyzed(&sample, 2), ["analyze public.alone"]);
+    }
+}

@@ -109,7 +109,9 @@ fn statements() -> Result<Script, Vec<Finding>> {
 }
 
 fn by_wire(mut statements: Vec<Statement>) -> Vec<Statement> {
-    statements.iter_mut().for_each(|statement| statement.session = Session::Wire);
+    for statement in &mut statements {
+        statement.session = Session::Wire;
+    }
     statements
 }
 
@@ -252,5 +254,25 @@ impl<'a> Copier<'a> {
             }
         }
         Ok(json!({ "objects": self.objects, "bytes": self.bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Sample;
+
+    #[test]
+    fn the_statements_of_a_batch_stand_before_those_of_an_object() {
+        let draft = Sample::default().expand::<CopyLargeObjects>(json!({})).unwrap().remove(0);
+        let run = &draft.script.run;
+        let starts = ["copy (select", "create temporary", "copy pg_temp", "select", "select"];
+        assert_eq!(starts.len(), PER_BATCH);
+        for (statement, start) in run.iter().zip(starts) {
+            assert!(statement.shown().starts_with(start), "{}", statement.shown());
+        }
+        assert_eq!(run[PER_BATCH].shown(), "alter large object ‹oid› owner to ‹owner›");
+        assert_eq!(run[0].on, Server::Source);
+        assert!(run[1..].iter().all(|one| one.transaction == Transaction::Guarded));
     }
 }

@@ -1,5 +1,6 @@
 //! Holds one snapshot of the source for every reader, until another step stops it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use pgkedge_model::{
@@ -18,6 +19,8 @@ use crate::step::{NoParams, Step};
 const LOCKED_AT_ONCE: usize = 50;
 /// How often the session that holds the snapshot is looked at.
 const PULSE: Duration = Duration::from_secs(1);
+/// After that time a lock is worth telling that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct HoldSnapshot;
 
@@ -93,14 +96,25 @@ async fn export(session: &Pooled<Sql>, call: &Call) -> Result<String, Failure> {
     };
     let explained = |failure, statement| script::explained(failure, "", statement);
     for statement in first {
-        session
-            .execute(&statement.shown())
-            .await
-            .map_err(|failure| explained(failure, statement))?;
+        let text = statement.shown();
+        let mut sent = pin!(session.execute(&text));
+        let result = if let Ok(result) = tokio::time::timeout(PATIENCE, &mut sent).await {
+            result
+        } else {
+            call.reporter.waiting(&format!("the source: {}", cut(&text)));
+            sent.await
+        };
+        result.map_err(|failure| explained(failure, statement))?;
     }
     let rows = session.rows(&last.shown()).await.map_err(|failure| explained(failure, last))?;
     let id = rows.first().and_then(|row| row.get(0));
     id.map(str::to_owned).ok_or_else(|| Failure::permanent("the source exported no snapshot"))
+}
+
+/// The start of a statement that may name many tables.
+fn cut(text: &str) -> String {
+    let start: String = text.chars().take(100).collect();
+    if start.len() < text.len() { format!("{start}…") } else { start }
 }
 
 /// Returns when the service is stopped; fails when the session is gone, and the snapshot with it.
@@ -118,5 +132,51 @@ async fn hold(context: &StepContext, session: &Pooled<Sql>, call: &Call) -> Resu
             return Err(Failure::transient(lost)
                 .help("the next attempt takes a new snapshot; parts that are in stay"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_model::{ByteSize, TableGroup};
+
+    use super::*;
+    use crate::testing::{Sample, ident, name, shown};
+
+    fn script(large: usize) -> Script {
+        let mut sample = Sample::default();
+        sample.settings.load.part_size = ByteSize(1 << 20);
+        sample.table(1, "public", "small");
+        let mut group = TableGroup { name: ident("all"), tables: vec![name("public", "small")] };
+        for number in 0..large {
+            let table = format!("t{number:02}");
+            let oid = 10 + u32::try_from(number).unwrap();
+            sample.table(oid, "public", &table).bytes = 2 << 20;
+            group.tables.push(name("public", &table));
+        }
+        sample.table(9, "public", "left out").bytes = 2 << 20;
+        group.tables.sort();
+        sample.selection.groups.push(group);
+        sample.expand::<HoldSnapshot>(json!({})).unwrap().remove(0).script
+    }
+
+    #[test]
+    fn tables_of_several_parts_are_locked_before_the_snapshot_is_taken() {
+        let script = script(2);
+        assert_eq!(
+            shown(&script.run),
+            [
+                "begin transaction isolation level repeatable read read only",
+                "lock table only public.t00, only public.t01 in access share mode",
+                "select pg_catalog.pg_export_snapshot()",
+            ]
+        );
+        assert_eq!(shown(&script.after), ["commit"]);
+        assert!(script.run.iter().all(|statement| statement.on == Server::Source));
+    }
+
+    #[test]
+    fn many_tables_are_locked_in_bundles_and_none_if_all_are_small() {
+        assert_eq!(script(51).run.len(), 4);
+        assert_eq!(script(0).run.len(), 2);
     }
 }

@@ -65,3 +65,49 @@ fn touches(expansion: &Expansion<'_>, view: &Table) -> Vec<Touch> {
     }
     touches
 }
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_model::TableKind;
+
+    use super::*;
+    use crate::testing::{Sample, entry, shown};
+
+    /// `last` reads a view that reads `first`, which reads a table.
+    fn sample() -> Sample {
+        let mut sample = Sample::default();
+        sample.table(10, "public", "t");
+        sample.table(20, "public", "first").kind = TableKind::MaterializedView;
+        sample.table(30, "public", "last").kind = TableKind::MaterializedView;
+        for (number, oid, kind, depends) in [
+            (1, 10, "TABLE", vec![]),
+            (2, 20, "MATERIALIZED VIEW", vec![1]),
+            (3, 25, "VIEW", vec![2]),
+            (4, 30, "MATERIALIZED VIEW", vec![3]),
+        ] {
+            let mut entry = entry(number, kind, "x", &[]);
+            (entry.class, entry.oid, entry.depends) = (CLASS, oid, depends);
+            sample.facts.source.entries.push(entry);
+        }
+        sample
+    }
+
+    #[test]
+    fn a_view_waits_for_the_rows_that_it_reads_through_other_views() {
+        let sample = sample();
+        let item = Item::Table(&sample.facts.source.tables[2]);
+        let draft =
+            sample.expand_item::<RefreshMaterializedView>(item, json!({})).unwrap().remove(0);
+        assert_eq!(
+            draft.touches,
+            [
+                Touch::write(Object::new("data", "public.last")),
+                Touch::read(Object::new("entry", 4)),
+                Touch::read(Object::new("data", "public.first")),
+            ]
+        );
+        assert_eq!(shown(&draft.script.run), ["refresh materialized view public.last"]);
+        let Undo::Statements(undo) = &draft.script.undo else { panic!("no undo") };
+        assert_eq!(shown(undo), ["refresh materialized view public.last with no data"]);
+    }
+}

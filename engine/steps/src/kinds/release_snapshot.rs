@@ -41,3 +41,26 @@ impl Step for ReleaseSnapshot {
         }])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::Sample;
+
+    #[test]
+    fn it_stops_the_service_after_every_reader_and_sends_nothing() {
+        let sample = Sample::default();
+        let drafts = sample.expand::<ReleaseSnapshot>(json!({ "service": "snapshot" })).unwrap();
+        assert_eq!(drafts[0].stops.as_deref(), Some("snapshot"));
+        assert_eq!(drafts[0].script, Script::default());
+        let snapshot = Object::new("snapshot", Server::Source);
+        assert_eq!(drafts[0].touches, [Touch::write(snapshot)]);
+    }
+
+    #[test]
+    fn the_service_must_be_named() {
+        assert!(Sample::default().expand::<ReleaseSnapshot>(json!({})).is_err());
+    }
+}

@@ -80,3 +80,29 @@ impl Step for SetSequence {
         Ok(observed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Sample, entry, shown};
+
+    #[test]
+    fn a_sequence_waits_for_its_definition_and_is_set_to_what_the_step_reads() {
+        let mut sample = Sample::default();
+        sample.sequence(40, "It's");
+        let mut definition = entry(8, "SEQUENCE", "It's", &[]);
+        (definition.class, definition.oid) = (CLASS, 40);
+        sample.facts.source.entries.push(definition);
+        let item = Item::Sequence(&sample.facts.source.sequences[0]);
+        let draft = sample.expand_item::<SetSequence>(item, json!({})).unwrap().remove(0);
+        assert_eq!(
+            shown(&draft.script.run),
+            ["select pg_catalog.setval('public.\"It''s\"'::pg_catalog.regclass, ‹last_value›, \
+              ‹is_called›)"]
+        );
+        let sequence = Object::new("sequence", "public.\"It's\"");
+        let definition = Touch::read(Object::new("entry", 8));
+        assert_eq!(draft.touches, [Touch::write(sequence), definition]);
+        assert_eq!(draft.fold, Fold::Small);
+    }
+}

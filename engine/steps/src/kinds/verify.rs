@@ -81,3 +81,46 @@ fn draft(expansion: &Expansion<'_>, name: &QualifiedName, tables: &[&Table]) -> 
         stops: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pgkedge_model::PartitionFacts;
+
+    use super::*;
+    use crate::testing::{Sample, name};
+
+    fn keys(sample: &Sample) -> Vec<String> {
+        let drafts =
+            sample.facts.source.tables.iter().flat_map(|table| {
+                sample.expand_item::<Verify>(Item::Table(table), json!({})).unwrap()
+            });
+        drafts.map(|draft| draft.key).collect()
+    }
+
+    #[test]
+    fn leaves_are_compared_one_by_one_unless_their_rows_may_be_in_another_leaf() {
+        let mut sample = Sample::default();
+        for (oid, leaf) in [(10, "a"), (11, "b")] {
+            let root = name("public", "root");
+            sample.table(oid, "public", leaf).partition =
+                Some(PartitionFacts { parent: root.clone(), root, through_root: false });
+        }
+        assert_eq!(keys(&sample), ["public.a", "public.b"]);
+        for table in &mut sample.facts.source.tables {
+            table.partition.as_mut().unwrap().through_root = true;
+        }
+        assert_eq!(keys(&sample), ["public.root"]);
+    }
+
+    #[test]
+    fn small_tables_share_a_step_and_large_ones_do_not() {
+        let mut sample = Sample::default();
+        sample.table(10, "public", "small");
+        sample.table(11, "public", "large").bytes = 1 << 30;
+        let fold = |place: usize| {
+            let item = Item::Table(&sample.facts.source.tables[place]);
+            sample.expand_item::<Verify>(item, json!({})).unwrap().remove(0).fold
+        };
+        assert_eq!([fold(0), fold(1)], [Fold::Small, Fold::Alone]);
+    }
+}

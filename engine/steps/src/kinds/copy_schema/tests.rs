@@ -1,4 +1,4 @@
-use pgkedge_model::{Object, Touch};
+use pgkedge_model::{Object, Server, Touch};
 
 use super::*;
 use crate::testing::{Sample, entry, ident, shown};
@@ -35,7 +35,11 @@ fn entries_come_in_the_archives_order_after_those_they_depend_on() {
     assert_eq!(drafts[1].key, "5 TABLE public.ord\"ers");
     assert_eq!(
         drafts[1].touches,
-        [Touch::read(Object::new("entry", 4)), Touch::write(Object::new("entry", 5)),]
+        [
+            Touch::read(Object::new("entry", 4)),
+            Touch::read(Object::new("roles", Server::Target)),
+            Touch::write(Object::new("entry", 5)),
+        ]
     );
     assert_eq!(undo_of(&drafts[1]), ["drop table if exists public.\"ord\"\"ers\""]);
     assert_eq!(drafts[1].fold, Fold::Chain);

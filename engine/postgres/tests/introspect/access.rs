@@ -1,9 +1,9 @@
-//! A database that holds every kind of object, and ways into it.
+//! Ways into the databases of the tests.
 
 use std::sync::Arc;
 
 use pgkedge_model::{DatabaseRef, SecretError, SecretRef, SecretString, Secrets, Server};
-use pgkedge_postgres::{Endpoint, lexer};
+use pgkedge_postgres::Endpoint;
 use tokio_postgres::{Client, NoTls};
 
 use crate::cluster::Cluster;
@@ -57,17 +57,4 @@ pub(crate) async fn run(client: &Client, sql: &str) {
 pub(crate) async fn create_database(cluster: &Cluster, name: &str, options: &str) {
     let client = connect(cluster, "postgres", "").await;
     run(&client, &format!("create database {name} template template0 {options}")).await;
-}
-
-pub(crate) async fn create_rich_database(cluster: &Cluster) {
-    let space = cluster.create_folder("space");
-    let client = connect(cluster, "postgres", "").await;
-    run(&client, include_str!("roles.sql")).await;
-    let space = pgkedge_model::quote_literal(space.to_str().unwrap());
-    run(&client, &format!("create tablespace \"rich; \"\"space\"\"\" location {space}")).await;
-    create_database(cluster, "rich", "").await;
-    let client = connect(cluster, "rich", "-c client_min_messages=error").await;
-    for statement in lexer::statements(include_str!("objects.sql")) {
-        run(&client, statement).await;
-    }
 }

@@ -1,0 +1,10 @@
+//! Tests against a real server: a throw-away cluster that the running tests share.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+mod cluster;
+mod copies;
+mod ledger;
+mod logins;
+mod pools;
+mod sessions;
