@@ -135,7 +135,7 @@ impl Run {
             [] => vec![Item::Once],
             _ => entries.iter().filter(is_key).map(Item::Entry).collect(),
         };
-        for node in self.nodes_of(kind, params, &items) {
+        for node in self.nodes_of(kind, &params, &items) {
             let call = call(&node, 1);
             self.performer.perform(call).await?;
             self.nodes.push(node);
@@ -146,13 +146,13 @@ impl Run {
     /// Performs indexes and constraints in the archive's order, as the graph would by what they need.
     pub(crate) async fn perform_indexes_and_constraints(&mut self) -> Result<(), Failure> {
         let entries = self.facts.source.entries.clone();
-        for entry in entries.iter().filter(is_post_data) {
+        for entry in entries.iter().filter(|entry| is_post_data(entry)) {
             let kind = match entry.kind.as_str() {
                 "INDEX" | "INDEX ATTACH" => "create_index",
                 "CONSTRAINT" | "CHECK CONSTRAINT" => "create_constraint",
                 _ => continue,
             };
-            for node in self.nodes_of(kind, json!({}), &[Item::Entry(entry)]) {
+            for node in self.nodes_of(kind, &json!({}), &[Item::Entry(entry)]) {
                 self.performer.perform(call(&node, 1)).await?;
                 self.nodes.push(node);
             }
@@ -185,12 +185,12 @@ impl Run {
         }
     }
 
-    fn nodes_of(&self, kind: &str, params: Value, items: &[Item<'_>]) -> Vec<Arc<StepNode>> {
+    fn nodes_of(&self, kind: &str, params: &Value, items: &[Item<'_>]) -> Vec<Arc<StepNode>> {
         let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
-        let drafts = self.drafts(spec, &params, items);
+        let drafts = self.drafts(spec, params, items);
         let chunks = drafts.chunks(FOLDED).enumerate();
         let number = self.nodes.len();
-        chunks.map(|(at, drafts)| Arc::new(node(spec, &params, number + at, drafts))).collect()
+        chunks.map(|(at, drafts)| Arc::new(node(spec, params, number + at, drafts))).collect()
     }
 
     fn drafts(&self, spec: &KindSpec, params: &Value, items: &[Item<'_>]) -> Vec<Draft> {
@@ -219,7 +219,7 @@ impl Run {
     }
 }
 
-fn is_post_data(entry: &&Entry) -> bool {
+fn is_post_data(entry: &Entry) -> bool {
     entry.section == pgkedge_model::Section::PostData
 }
 

@@ -48,33 +48,7 @@ async fn a_schema_of_every_kind_moves_and_is_taken_back() {
     let mut run = Run::take(from, to, 1).await;
     let before = run.target().await;
 
-    let steps = [
-        ("preflight", json!({})),
-        ("create_ledger", json!({})),
-        ("copy_globals", json!({})),
-        ("copy_schema", json!({ "section": "pre-data" })),
-        ("indexes and constraints", json!({})),
-        ("create_foreign_key", json!({})),
-        ("validate_foreign_key", json!({})),
-        (
-            "copy_schema",
-            json!({
-                "section": "post-data",
-                "without": ["indexes", "constraints", "foreign_keys", "event_triggers"],
-            }),
-        ),
-        ("copy_database_settings", json!({})),
-        ("copy_schema", json!({ "section": "post-data", "only": ["event_triggers"] })),
-    ];
-    for (kind, params) in steps {
-        let performed = match kind {
-            "indexes and constraints" => run.perform_indexes_and_constraints().await,
-            kind => run.perform(kind, params).await,
-        };
-        if let Err(failure) = performed {
-            panic!("{kind}: {failure}\n{}\n{:?}", failure.details.join("\n"), failure.sqlstate);
-        }
-    }
+    perform_all(&mut run).await;
     run.probe_all().await;
 
     let after = run.target().await;
@@ -94,6 +68,115 @@ async fn a_schema_of_every_kind_moves_and_is_taken_back() {
     assert_eq!(database(&undone), database(&before));
     assert_eq!((undone.roles, undone.memberships), (before.roles, before.memberships));
     assert_eq!(undone.schemas, before.schemas);
+}
+
+const SHOP: &str = r#"
+create role shop login password 'canary-of-shop' connection limit 7;
+create role "re;ader" nologin;
+grant "re;ader" to shop;
+alter role shop set search_path = "$user", public;
+comment on role shop is 'it''s a shop';
+create database shop template template0 owner shop;
+comment on database shop is 'goods';
+alter database shop set statement_timeout = '5min';
+alter role shop in database shop set work_mem = '8MB';
+revoke connect on database shop from public;
+grant connect on database shop to "re;ader";
+\c shop
+set role shop;
+create table public.parent (id serial primary key, "na""me" text unique);
+create table public.child (id bigint generated always as identity primary key,
+  parent int references public.parent (id) deferrable, check (id > 0));
+create index on public.child (parent);
+create view public.both as select p.id, c.id as child from public.parent p join public.child c on c.parent = p.id;
+comment on index public.child_parent_idx is 'by parent';
+grant select on public.parent to "re;ader" with grant option;
+create publication goods for table public.parent;
+"#;
+
+/// The whole order of a full load, without the rows.
+fn steps() -> Vec<(&'static str, serde_json::Value)> {
+    vec![
+        ("preflight", json!({})),
+        ("create_ledger", json!({})),
+        ("copy_globals", json!({})),
+        ("copy_schema", json!({ "section": "pre-data" })),
+        ("indexes and constraints", json!({})),
+        ("create_foreign_key", json!({})),
+        ("validate_foreign_key", json!({})),
+        (
+            "copy_schema",
+            json!({
+                "section": "post-data",
+                "without": ["indexes", "constraints", "foreign_keys", "event_triggers"],
+            }),
+        ),
+        ("copy_database_settings", json!({})),
+        ("copy_schema", json!({ "section": "post-data", "only": ["event_triggers"] })),
+    ]
+}
+
+async fn perform_all(run: &mut Run) {
+    for (kind, params) in steps() {
+        let performed = match kind {
+            "indexes and constraints" => run.perform_indexes_and_constraints().await,
+            kind => run.perform(kind, params).await,
+        };
+        if let Err(failure) = performed {
+            panic!("{kind}: {failure}\n{}\n{:?}", failure.details.join("\n"), failure.sqlstate);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plain_role_moves_a_plain_schema() {
+    let (Some(source), Some(target)) = (Cluster::start(), Cluster::start()) else { return };
+    let script = source.create_folder("script").join("shop.sql");
+    std::fs::write(&script, SHOP).unwrap();
+    psql(&source, "postgres", &["-f", script.to_str().unwrap()]);
+    psql(
+        &target,
+        "postgres",
+        &[
+            "-c",
+            "create role mover login createrole createdb",
+            "-c",
+            "create database shop template template0 owner mover",
+        ],
+    );
+    let from = endpoint(&source, Server::Source, "shop", "postgres");
+    let to = endpoint(&target, Server::Target, "shop", "mover");
+    let mut run = Run::take(from, to, 1).await;
+    let before = run.target().await;
+    perform_all(&mut run).await;
+    let after = run.target().await;
+    assert_eq!(objects(&after), objects(&run.facts.source));
+    let wanted = &run.facts.source.database;
+    let found = &after.database;
+    assert_eq!(
+        (&found.owner, &found.comment, &found.grants, &found.settings),
+        (&wanted.owner, &wanted.comment, &wanted.grants, &wanted.settings)
+    );
+    let role = |catalog: &pgkedge_model::Catalog| {
+        catalog.roles.iter().find(|role| role.name.as_str() == "shop").cloned()
+    };
+    assert_eq!(role(&after), role(&run.facts.source));
+    psql(
+        &target,
+        "shop",
+        &[
+            "-c",
+            "do $$ begin assert (select rolpassword like 'SCRAM%' from \
+        pg_authid where rolname = 'shop'); end $$",
+        ],
+    );
+
+    run.undo_all().await;
+    let undone = run.target().await;
+    assert_eq!(objects(&undone), objects(&before));
+    assert_eq!(undone.database.settings, before.database.settings);
+    assert_eq!(undone.database.owner, before.database.owner);
+    assert_eq!((undone.roles, undone.memberships), (before.roles, before.memberships));
 }
 
 #[tokio::test]
