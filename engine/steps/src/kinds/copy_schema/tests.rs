@@ -1,4 +1,4 @@
-use pgkedge_model::{Object, Server, Touch};
+use pgkedge_model::{Object, Touch};
 
 use super::*;
 use crate::testing::{Sample, entry, ident, shown};
