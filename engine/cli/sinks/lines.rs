@@ -81,15 +81,12 @@ impl Lines {
             }),
             Record::StepSucceeded { step, output, adopted, .. } => {
                 let how = if *adopted { "found done" } else { "done" };
-                let mut line = format!("{how}  {}  {}", self.named(step), took(step, seen));
                 let (rows, bytes) = (figure(output, "rows"), figure(output, "bytes"));
-                if rows > 0 || bytes > 0 {
-                    line.push_str(&format!("  {}", numbers::counted(rows, "row")));
-                }
-                if bytes > 0 {
-                    line.push_str(&format!("  {}", numbers::bytes(bytes)));
-                }
-                Some(line)
+                let rows = (rows > 0 || bytes > 0).then(|| numbers::counted(rows, "row"));
+                let bytes = (bytes > 0).then(|| numbers::bytes(bytes));
+                let line = [how.to_owned(), self.named(step), took(step, seen)];
+                let line: Vec<_> = line.into_iter().chain(rows).chain(bytes).collect();
+                Some(line.join("  "))
             }
             Record::ServiceReady { step, .. } => Some(format!("holds  {}", self.named(step))),
             Record::ServiceStopped { step } => Some(format!("let go  {}", self.named(step))),
