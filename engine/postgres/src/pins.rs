@@ -56,7 +56,7 @@ const LATER_PINS: &[(&str, &str)] = &[
 pub fn shown_pins() -> Vec<String> {
     let shown = |(name, value): &(&str, &str)| format!("{name} = {}", quote_literal(value));
     let target = TARGET_PINS.iter().map(|pin| format!("{} (on the target)", shown(pin)));
-    PINS.iter().chain(NEWER_PINS).map(shown).chain(target).collect()
+    PINS.iter().chain(LATER_PINS).map(shown).chain(target).collect()
 }
 
 /// The `options` of the startup packet; the user's come first, so that ours win.

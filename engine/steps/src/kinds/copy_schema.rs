@@ -4,8 +4,8 @@ mod part;
 mod public_schema;
 
 use pgkedge_model::{
-    Call, Draft, Entry, Expansion, Failure, Finding, Fold, Leaves, Script, SecretString, Section,
-    Server, Undo, quote_literal,
+    Call, Draft, Entry, Expansion, Failure, Finding, Fold, Leaves, Object, Script, SecretString,
+    Section, Server, Touch, Undo, quote_literal,
 };
 use pgkedge_render::Block;
 use schemars::JsonSchema;
@@ -114,6 +114,13 @@ fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
         .collect()
 }
 
+/// Owners and grantees must be there before; which entry names which role only its text knows.
+fn touches(entry: &Entry) -> Vec<Touch> {
+    let mut touches = archive::touches(entry);
+    touches.push(Touch::read(Object::new("roles", Server::Target)));
+    touches
+}
+
 /// The draft of one entry; none where nothing is to be done.
 fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<Finding>> {
     let statements = statements(entry, expansion);
@@ -135,7 +142,7 @@ fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<
             Some(_) => json!(MemberParams { user_mapping }),
             None => Value::Null,
         },
-        touches: archive::touches(entry),
+        touches: touches(entry),
         script: Script {
             run: script::guarded(CopySchema::KIND, Block::Run, &context)?,
             undo: match script::guarded(CopySchema::KIND, Block::Undo, &context)? {

@@ -3,7 +3,6 @@
 
 // The attribute is always true here; clippy looks for it to know that this is no product code.
 #[cfg(test)]
-#[path = "../../../postgres/tests/introspect/cluster.rs"]
 mod cluster;
 #[cfg(test)]
 mod fencing;

@@ -1,4 +1,4 @@
-use pgkedge_model::{Object, Server, Touch};
+use pgkedge_model::{Object, Touch};
 
 use super::*;
 use crate::testing::{Sample, entry, ident, shown};
@@ -37,8 +37,8 @@ fn entries_come_in_the_archives_order_after_those_they_depend_on() {
         drafts[1].touches,
         [
             Touch::read(Object::new("entry", 4)),
-            Touch::read(Object::new("roles", Server::Target)),
             Touch::write(Object::new("entry", 5)),
+            Touch::read(Object::new("roles", Server::Target)),
         ]
     );
     assert_eq!(undo_of(&drafts[1]), ["drop table if exists public.\"ord\"\"ers\""]);
