@@ -22,8 +22,8 @@ use crate::{numbers, plans, sinks};
 /// What only `postgres` knows of a dry-run: the settings of sessions and the guard of transactions.
 pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
     let ledger = Ledger::placeholder();
-    let step = "‹step›";
-    let effect = ledger.effect_sql(step, 0, 1, &[("‹member›", None)]);
+    let effect = ledger.effect_sql("‹step›", 0, 1, &[("‹member›", None)]);
+    let effect = effect.replace(", 0, 1, ", ", 0, ‹attempt›, ").replace(", null)", ", ‹rows›)");
     dry_run::Options {
         session: pgkedge_postgres::shown_pins(),
         guard: dry_run::Guard {

@@ -70,6 +70,19 @@ impl Move {
         String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
     }
 
+    /// Runs a script of many statements in one session.
+    pub fn sql_script(&self, side: Side, script: &str) {
+        let path = self.sandbox.folder.join("script.sql");
+        std::fs::write(&path, script).expect("the script is written");
+        let output = self
+            .psql_command(side)
+            .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(&path)
+            .output()
+            .expect("psql starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     fn psql_command(&self, side: Side) -> Command {
         let cluster = match side {
             Side::Source => &self.sandbox.source,
