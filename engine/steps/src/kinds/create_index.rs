@@ -140,7 +140,6 @@ mod tests {
             draft.touches,
             [
                 Touch::read(Object::new("entry", 3)),
-                Touch::read(Object::new("roles", Server::Target)),
                 Touch::write(Object::new("entry", 7)),
                 Touch::read(Object::new("data", "public.\"or\"\"ders\"")),
             ]
