@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use pgkedge_sandbox::{Options, Sandbox, Temporary};
+use pgkedge_sandbox::{Cluster, Options, Sandbox, Temporary};
 use serde_json::Value;
 
 /// A source and a target, a plan between them, and a folder for the run's state.
@@ -83,11 +83,38 @@ impl Move {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn psql_command(&self, side: Side) -> Command {
-        let cluster = match side {
+    /// Runs a script on a server to its end, and returns what went wrong on the way.
+    pub fn run_script(&self, side: Side, script: &str) -> String {
+        let file = self.sandbox.folder.join("script.sql");
+        std::fs::write(&file, script).expect("the script is written");
+        let output =
+            self.psql_command(side).args(["-q", "-f"]).arg(&file).output().expect("psql starts");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// The schema as `pg_dump` writes it.
+    pub fn dump(&self, side: Side) -> String {
+        let cluster = self.cluster(side);
+        let output = Command::new("pg_dump")
+            .args(["--schema-only", "-h", "127.0.0.1", "-U", &cluster.user, "-p"])
+            .arg(cluster.port.to_string())
+            .arg(&cluster.database)
+            .env("PGPASSFILE", self.sandbox.pgpass())
+            .output()
+            .expect("pg_dump starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn cluster(&self, side: Side) -> &Cluster {
+        match side {
             Side::Source => &self.sandbox.source,
             Side::Target => &self.sandbox.target,
-        };
+        }
+    }
+
+    fn psql_command(&self, side: Side) -> Command {
+        let cluster = self.cluster(side);
         let mut command = Command::new("psql");
         command
             .args(["-X", "-h", "127.0.0.1", "-U", &cluster.user, "-d", &cluster.database, "-p"])

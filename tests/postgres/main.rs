@@ -7,3 +7,4 @@ mod dry_run;
 mod full_load;
 mod refusals;
 mod resume;
+mod unseen;
