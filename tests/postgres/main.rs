@@ -1,7 +1,9 @@
 //! Tests against real servers. Each starts its own throw-away clusters.
 
 mod harness;
+mod sweep;
 
+mod conformance;
 mod full_load;
 mod refusals;
 mod resume;
