@@ -8,35 +8,35 @@ use super::random::Random;
 use super::types::{Kind, array, built_in};
 
 /// What was made so far, for what comes next to use.
-pub struct Database {
-    pub random: Random,
-    pub script: String,
-    pub roles: Vec<String>,
-    pub schemas: Vec<String>,
-    pub kinds: Vec<Kind>,
-    pub tables: Vec<Table>,
-    pub views: Vec<String>,
-    pub functions: Vec<String>,
+pub(super) struct Database {
+    pub(super) random: Random,
+    pub(super) script: String,
+    pub(super) roles: Vec<String>,
+    pub(super) schemas: Vec<String>,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) tables: Vec<Table>,
+    pub(super) views: Vec<String>,
+    pub(super) functions: Vec<String>,
     number: usize,
 }
 
 /// A table, all names as SQL.
 #[derive(Clone)]
-pub struct Table {
-    pub name: String,
-    pub columns: Vec<(String, Kind)>,
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) columns: Vec<(String, Kind)>,
     /// The column of a primary key that holds 1 to [`Table::ROWS`].
-    pub key: Option<String>,
-    pub partitioned: bool,
+    pub(super) key: Option<String>,
+    pub(super) partitioned: bool,
 }
 
 impl Table {
-    pub const ROWS: usize = 12;
+    pub(super) const ROWS: usize = 12;
 }
 
 impl Database {
     /// The script that makes the database of a seed.
-    pub fn script(seed: u64) -> String {
+    pub(super) fn script(seed: u64) -> String {
         let mut database = Self {
             random: Random::new(seed),
             script: String::new(),
@@ -63,49 +63,49 @@ impl Database {
         database.script
     }
 
-    pub fn run(&mut self, sql: impl AsRef<str>) {
+    pub(super) fn run(&mut self, sql: impl AsRef<str>) {
         self.script.push_str(sql.as_ref());
         self.script.push_str(";\n");
     }
 
     /// A new name, as SQL.
-    pub fn new_name(&mut self) -> String {
+    pub(super) fn new_name(&mut self) -> String {
         self.number += 1;
         ident(&name(&mut self.random, self.number))
     }
 
     /// A new name in one of the schemas, as SQL.
-    pub fn new_place(&mut self) -> String {
+    pub(super) fn new_place(&mut self) -> String {
         let name = self.new_name();
         format!("{}.{name}", self.schema())
     }
 
-    pub fn schema(&mut self) -> String {
+    pub(super) fn schema(&mut self) -> String {
         let at = self.random.below(self.schemas.len());
         self.schemas[at].clone()
     }
 
-    pub fn role(&mut self) -> String {
+    pub(super) fn role(&mut self) -> String {
         let at = self.random.below(self.roles.len());
         self.roles[at].clone()
     }
 
-    pub fn kind(&mut self) -> Kind {
+    pub(super) fn kind(&mut self) -> Kind {
         let at = self.random.below(self.kinds.len());
         self.kinds[at].clone()
     }
 
-    pub fn value(&mut self, kind: &Kind) -> String {
+    pub(super) fn value(&mut self, kind: &Kind) -> String {
         let at = self.random.below(kind.values.len());
         kind.values[at].clone()
     }
 
     /// A literal of a text that breaks whoever pastes it.
-    pub fn text(&mut self) -> String {
+    pub(super) fn text(&mut self) -> String {
         literal(text(&mut self.random))
     }
 
-    pub fn comment(&mut self, object: &str) {
+    pub(super) fn comment(&mut self, object: &str) {
         if self.random.percent(20) {
             let text = self.text();
             self.run(format!("comment on {object} is {text}"));

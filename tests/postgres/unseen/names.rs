@@ -81,7 +81,7 @@ const CORPUS: &[&str] = &[
 ];
 
 /// A new name. Most are tame, as they are in real databases.
-pub fn name(random: &mut Random, number: usize) -> String {
+pub(super) fn name(random: &mut Random, number: usize) -> String {
     let hostile = random.percent(40);
     let base = if hostile { random.pick(CORPUS) } else { "thing" };
     let mut name = base.to_owned();
@@ -96,14 +96,14 @@ pub fn name(random: &mut Random, number: usize) -> String {
     if random.percent(30) { format!("{suffix}{name}") } else { format!("{name}{suffix}") }
 }
 
-pub fn text(random: &mut Random) -> &'static str {
+pub(super) fn text(random: &mut Random) -> &'static str {
     random.pick(CORPUS)
 }
 
-pub fn ident(name: &str) -> String {
+pub(super) fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-pub fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

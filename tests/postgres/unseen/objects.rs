@@ -3,7 +3,7 @@
 use super::database::{Database, Table};
 
 impl Database {
-    pub fn add_objects(&mut self) {
+    pub(super) fn add_objects(&mut self) {
         for _ in 0..20 {
             self.add_sequence();
             self.add_function();
@@ -19,6 +19,7 @@ impl Database {
             self.add_grants_by_others();
             self.add_statistics();
         }
+        self.refresh_all();
         self.add_the_rest();
     }
 
@@ -204,6 +205,15 @@ impl Database {
             table.name
         ));
         self.comment(&format!("statistics {name}"));
+    }
+
+    /// What its owner can no longer refresh, or would see otherwise, cannot be made again elsewhere.
+    fn refresh_all(&mut self) {
+        self.run(
+            "select format('do $do$ begin refresh materialized view %1$s; exception when others \
+             then drop materialized view %1$s cascade; end $do$', oid::regclass) \
+             from pg_class where relkind = 'm' and relispopulated order by oid \\gexec\n",
+        );
     }
 
     fn add_the_rest(&mut self) {

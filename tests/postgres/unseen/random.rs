@@ -1,10 +1,10 @@
 //! Random choices that a seed repeats.
 
 /// `SplitMix64`.
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -17,20 +17,20 @@ impl Random {
     }
 
     /// A number below this one.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or(0)
     }
 
-    pub fn percent(&mut self, chance: usize) -> bool {
+    pub(super) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub(super) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 
     /// One of these texts, or with the rest of the chance nothing.
-    pub fn maybe(&mut self, chance: usize, from: &[&'static str]) -> &'static str {
+    pub(super) fn maybe(&mut self, chance: usize, from: &[&'static str]) -> &'static str {
         if self.percent(chance) { self.pick(from) } else { "" }
     }
 }

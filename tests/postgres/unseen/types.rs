@@ -2,11 +2,11 @@
 
 /// A type in SQL, and values of it as SQL expressions.
 #[derive(Clone)]
-pub struct Kind {
-    pub sql: String,
-    pub values: Vec<String>,
+pub(super) struct Kind {
+    pub(super) sql: String,
+    pub(super) values: Vec<String>,
     /// How it can be indexed.
-    pub index: &'static str,
+    pub(super) index: &'static str,
 }
 
 type Built = (&'static str, &'static [&'static str], &'static str);
@@ -85,7 +85,7 @@ const BUILT_IN: &[Built] = &[
 ];
 
 /// Types of the server, and arrays of some of them.
-pub fn built_in() -> Vec<Kind> {
+pub(super) fn built_in() -> Vec<Kind> {
     let mut kinds = Vec::new();
     for (sql, values, index) in BUILT_IN {
         let bare = sql.split(" collate ").next().unwrap_or(sql);
@@ -100,7 +100,7 @@ pub fn built_in() -> Vec<Kind> {
 }
 
 /// Arrays of a type: empty, with nulls, of several dimensions, with bounds of their own.
-pub fn array(of: &str, values: &[String]) -> Kind {
+pub(super) fn array(of: &str, values: &[String]) -> Kind {
     let (first, last) = (&values[0], &values[values.len() - 1]);
     Kind {
         sql: format!("{of}[]"),
