@@ -11,3 +11,4 @@ mod own_steps;
 mod privileges;
 mod refusals;
 mod resume;
+mod secrets;
