@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// `pgkedge`, started and not waited for. Killed when it is dropped.
-pub struct Background {
+pub(crate) struct Background {
     child: Child,
     output: PathBuf,
     errors: PathBuf,
@@ -20,7 +20,7 @@ pub struct Background {
 
 impl Background {
     /// What it prints goes to files in a folder.
-    pub fn start(mut command: Command, folder: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
         let file = |name: &str| {
             let path = folder.join(format!("{name}.{:?}", std::time::Instant::now()));
             (File::create(&path).expect("a file for what is printed"), path)
@@ -31,28 +31,28 @@ impl Background {
         Self { child, output, errors }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal: `INT`, `TERM`, `KILL`, `STOP`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
         assert!(sent.expect("kill starts").success(), "no process to send {name} to");
     }
 
     /// What it printed so far, for people.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.errors).unwrap_or_default()
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it was started").is_none()
     }
 
     /// Waits for its end.
     #[track_caller]
-    pub fn ended(mut self) -> Ended {
+    pub(crate) fn ended(mut self) -> Ended {
         let mut waited = Duration::ZERO;
         while self.is_running() {
             assert!(waited < PATIENCE, "it does not end:\n{}", self.said());
@@ -67,7 +67,7 @@ impl Background {
     }
 
     /// Ends it as `kill -9` does, and waits.
-    pub fn killed(mut self) {
+    pub(crate) fn killed(mut self) {
         drop(self.child.kill());
         self.child.wait().expect("it was started");
     }

@@ -10,45 +10,45 @@ use serde_json::Value;
 use crate::background::Background;
 
 /// A source and a target, a plan between them, and a folder for the run's state.
-pub struct Move {
-    pub sandbox: Temporary,
-    pub state: PathBuf,
+pub(crate) struct Move {
+    pub(crate) sandbox: Temporary,
+    pub(crate) state: PathBuf,
 }
 
 /// Which server of the pair.
 #[derive(Clone, Copy)]
-pub enum Side {
+pub(crate) enum Side {
     Source,
     Target,
 }
 
 /// How a command ended.
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Move {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&Options::default())
     }
 
-    pub fn with(options: &Options) -> Self {
+    pub(crate) fn with(options: &Options) -> Self {
         let sandbox = Sandbox::up(options).expect("a sandbox starts").temporary();
         let state = sandbox.folder.join("run");
         Self { sandbox, state }
     }
 
     /// A pair whose source holds a database of `tests/postgres/databases`.
-    pub fn of(database: &str) -> Self {
+    pub(crate) fn of(database: &str) -> Self {
         let this = Self::new();
         this.load(database);
         this
     }
 
     /// Loads a file of `tests/postgres/databases` into the source.
-    pub fn load(&self, database: &str) {
+    pub(crate) fn load(&self, database: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/databases");
         let file = folder.join(database);
         let output = self
@@ -61,12 +61,12 @@ impl Move {
     }
 
     /// Runs SQL on a server, and returns what it prints, unaligned and without headers.
-    pub fn sql(&self, side: Side, sql: &str) -> String {
+    pub(crate) fn sql(&self, side: Side, sql: &str) -> String {
         self.sql_in(side, &self.sandbox.source.database, sql)
     }
 
     /// The same in another database of the cluster.
-    pub fn sql_in(&self, side: Side, database: &str, sql: &str) -> String {
+    pub(crate) fn sql_in(&self, side: Side, database: &str, sql: &str) -> String {
         let output = self
             .psql_command(side)
             .args(["-d", database])
@@ -79,7 +79,7 @@ impl Move {
     }
 
     /// Runs a script of many statements in one session.
-    pub fn sql_script(&self, side: Side, script: &str) {
+    pub(crate) fn sql_script(&self, side: Side, script: &str) {
         let path = self.sandbox.folder.join("script.sql");
         std::fs::write(&path, script).expect("the script is written");
         let output = self
@@ -91,7 +91,7 @@ impl Move {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    pub fn psql_command(&self, side: Side) -> Command {
+    pub(crate) fn psql_command(&self, side: Side) -> Command {
         let cluster = match side {
             Side::Source => &self.sandbox.source,
             Side::Target => &self.sandbox.target,
@@ -106,17 +106,17 @@ impl Move {
     }
 
     /// The plan that the sandbox wrote.
-    pub fn plan(&self) -> PathBuf {
+    pub(crate) fn plan(&self) -> PathBuf {
         self.sandbox.plan()
     }
 
     /// Writes a plan that has further fields after the databases.
-    pub fn plan_with(&self, fields: &str) -> PathBuf {
+    pub(crate) fn plan_with(&self, fields: &str) -> PathBuf {
         self.plan_named("edited", fields)
     }
 
     /// The same, to a file of this name.
-    pub fn plan_named(&self, name: &str, fields: &str) -> PathBuf {
+    pub(crate) fn plan_named(&self, name: &str, fields: &str) -> PathBuf {
         let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
         let path = self.sandbox.folder.join(format!("{name}.yaml"));
         std::fs::write(&path, format!("{text}{fields}")).expect("the plan is written");
@@ -124,42 +124,37 @@ impl Move {
     }
 
     /// `pgkedge run` of the sandbox's plan.
-    pub fn run(&self) -> Ended {
+    pub(crate) fn run(&self) -> Ended {
         self.run_plan(&self.plan())
     }
 
-    pub fn run_plan(&self, plan: &Path) -> Ended {
+    pub(crate) fn run_plan(&self, plan: &Path) -> Ended {
         pgkedge(&["run", text(plan), "--yes", "--state", text(&self.state)])
     }
 
     /// `pgkedge <command> --state <the run's>`.
-    pub fn of_run(&self, command: &[&str]) -> Ended {
+    pub(crate) fn of_run(&self, command: &[&str]) -> Ended {
         pgkedge(&[command, &["--state", text(&self.state)]].concat())
     }
 
     /// The JSON that `status` prints.
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let ended = self.of_run(&["status", "--output", "json"]);
         serde_json::from_str(&ended.stdout).expect("status prints JSON")
     }
 
-    /// Starts `pgkedge` and returns while it works.
-    pub fn started(&self, arguments: &[&str]) -> Child {
-        command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
-    }
-
     /// Starts `pgkedge` and returns while it works; what it prints is kept.
-    pub fn background(&self, arguments: &[&str]) -> Background {
+    pub(crate) fn background(&self, arguments: &[&str]) -> Background {
         Background::start(command(arguments), &self.sandbox.folder)
     }
 
     /// `pgkedge <command> --state <the run's>`, without waiting for its end.
-    pub fn background_of_run(&self, command: &[&str]) -> Background {
+    pub(crate) fn background_of_run(&self, command: &[&str]) -> Background {
         self.background(&[command, &["--state", text(&self.state)]].concat())
     }
 
     /// Makes the target's database anew and forgets the run, so that the source can move again.
-    pub fn again(&self) {
+    pub(crate) fn again(&self) {
         let database = &self.sandbox.target.database;
         self.sql_in(Side::Target, "postgres", &format!("drop database {database} with (force)"));
         self.sql_in(Side::Target, "postgres", &format!("create database {database}"));
@@ -170,7 +165,7 @@ impl Move {
 
     /// Waits until something holds, for a minute at most.
     #[track_caller]
-    pub fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
         for _ in 0..600 {
             if holds() {
                 return;
@@ -181,7 +176,7 @@ impl Move {
     }
 
     /// Fails unless nothing of pgkedge's own is on either server.
-    pub fn assert_nothing_is_left(&self) {
+    pub(crate) fn assert_nothing_is_left(&self) {
         let schemas =
             "select pg_catalog.count(*) from pg_catalog.pg_namespace where nspname like 'pgkedge%'";
         let sessions = "select pg_catalog.count(*) from pg_catalog.pg_stat_activity \
@@ -193,8 +188,26 @@ impl Move {
     }
 }
 
+/// Starts the program and returns while it works.
+pub(crate) fn started(arguments: &[&str]) -> Child {
+    command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
+}
+
+/// Waits until something holds, for a minute at most.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let held = (0..600).any(|_| {
+        let held = holds();
+        if !held {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        held
+    });
+    assert!(held, "waited a minute for {what}");
+}
+
 /// Runs the program to its end.
-pub fn pgkedge(arguments: &[&str]) -> Ended {
+pub(crate) fn pgkedge(arguments: &[&str]) -> Ended {
     command(arguments).output().expect("pgkedge starts").into()
 }
 
@@ -205,20 +218,20 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// Writes a file that its owner alone may read.
-pub fn write_private(path: &Path, content: &str) {
+pub(crate) fn write_private(path: &Path, content: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, content).expect("the file is written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("paths of tests are UTF-8")
 }
 
 impl Ended {
     /// Fails with everything that was printed unless the exit code is this one.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(
             self.code,
             Some(code),

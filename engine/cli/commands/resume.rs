@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let folder = runs::find(args.state.state.as_deref())?;
     let mut journal = engine::open_journal(&folder)?;
-    if journal.checkpoint().closed.is_some_and(|status| status.is_final()) {
+    if journal.checkpoint().closed.is_some_and(pgkedge_model::CloseStatus::is_final) {
         output::say("this run is over; there is nothing to resume");
         return Ok(Exit::Done);
     }

@@ -99,8 +99,6 @@ pub(crate) fn fold(expansion: &Expansion<'_>, cost: u64) -> Fold {
 
 #[cfg(test)]
 mod tests {
-    use pgkedge_model::Server;
-
     use super::*;
     use crate::testing::{Sample, entry, shown};
 
@@ -140,7 +138,6 @@ mod tests {
             draft.touches,
             [
                 Touch::read(Object::new("entry", 3)),
-                Touch::read(Object::new("roles", Server::Target)),
                 Touch::write(Object::new("entry", 7)),
                 Touch::read(Object::new("data", "public.\"or\"\"ders\"")),
             ]

@@ -1,5 +1,3 @@
-use pgkedge_model::{Object, Touch};
-
 use super::*;
 use crate::testing::{Sample, entry, ident, shown};
 
