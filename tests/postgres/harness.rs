@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use pgkedge_sandbox::{Options, Sandbox, Temporary};
+use pgkedge_sandbox::{Cluster, Options, Sandbox, Temporary};
 use serde_json::Value;
 
 use crate::background::Background;
@@ -62,14 +62,14 @@ impl Move {
 
     /// Runs SQL on a server, and returns what it prints, unaligned and without headers.
     pub(crate) fn sql(&self, side: Side, sql: &str) -> String {
-        self.sql_in(side, &self.sandbox.source.database, sql)
+        self.sql_in(side, &self.cluster(side).database, sql)
     }
 
-    /// The same in another database of the cluster.
+    /// The same in another database of that server.
     pub(crate) fn sql_in(&self, side: Side, database: &str, sql: &str) -> String {
         let output = self
-            .psql_command(side)
-            .args(["-d", database])
+            .client(side, "psql")
+            .args(["-X", "-d", database])
             .args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql])
             .output()
             .expect("psql starts");
@@ -91,14 +91,36 @@ impl Move {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// What `pg_dump` or `pg_dumpall` prints.
+    pub(crate) fn dumped(&self, side: Side, program: &str, arguments: &[&str]) -> String {
+        let database = &self.cluster(side).database;
+        let mut command = self.client(side, program);
+        command.args(arguments).args(["-d", &format!("dbname={database}")]);
+        let output = command.output().expect("it starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {error}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
     pub(crate) fn psql_command(&self, side: Side) -> Command {
-        let cluster = match side {
+        let mut command = self.client(side, "psql");
+        command.args(["-X", "-d", &self.cluster(side).database]);
+        command
+    }
+
+    fn cluster(&self, side: Side) -> &Cluster {
+        match side {
             Side::Source => &self.sandbox.source,
             Side::Target => &self.sandbox.target,
-        };
-        let mut command = Command::new("psql");
+        }
+    }
+
+    /// A client program of PostgreSQL, told where the server is.
+    fn client(&self, side: Side, program: &str) -> Command {
+        let cluster = self.cluster(side);
+        let mut command = Command::new(program);
         command
-            .args(["-X", "-h", "127.0.0.1", "-U", &cluster.user, "-d", &cluster.database, "-p"])
+            .args(["-h", "127.0.0.1", "-U", &cluster.user, "-p"])
             .arg(cluster.port.to_string())
             .env("PGPASSFILE", self.sandbox.pgpass())
             .env("PGOPTIONS", "-c default_transaction_read_only=off -c statement_timeout=0");
@@ -161,18 +183,6 @@ impl Move {
         if self.state.exists() {
             std::fs::remove_dir_all(&self.state).expect("the state is removed");
         }
-    }
-
-    /// Waits until something holds, for a minute at most.
-    #[track_caller]
-    pub(crate) fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
-        for _ in 0..600 {
-            if holds() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("waited a minute for {what}");
     }
 
     /// Fails unless nothing of pgkedge's own is on either server.

@@ -3,7 +3,7 @@
 use pgkedge_sandbox::StopMode;
 
 use crate::background::Background;
-use crate::harness::{Move, Side, text};
+use crate::harness::{Move, Side, text, wait_for};
 
 const ROWS: &str = "
     create table public.big (id bigint primary key, filler text);
@@ -32,7 +32,7 @@ impl<'a> Held<'a> {
         crate::harness::pgkedge(&arguments).expect(0);
         lock(moved);
         let runner = moved.background_of_run(&["resume"]);
-        moved.wait_for("the load to wait", || blocked(moved) > 0);
+        wait_for("the load to wait", || blocked(moved) > 0);
         Self { moved, runner }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Held<'a> {
 
     /// Waits until a step was tried again.
     fn wait_for_attempt(&self, step: &str, attempt: u64) {
-        self.moved.wait_for("another attempt", || {
+        wait_for("another attempt", || {
             let status = self.moved.status();
             let running = status["report"]["running"].as_array().cloned().unwrap_or_default();
             running.iter().any(|one| {
@@ -65,7 +65,7 @@ fn lock(moved: &Move) {
     std::thread::spawn(move || locker.wait());
     let locked = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted \
                   and relation = 'public.slow'::regclass";
-    moved.wait_for("the lock", || moved.sql(Side::Source, locked) == "1");
+    wait_for("the lock", || moved.sql(Side::Source, locked) == "1");
 }
 
 fn blocked(moved: &Move) -> u32 {
@@ -93,7 +93,7 @@ fn signals_stop_a_run_in_stages_and_it_goes_on_later() {
     // Once: what runs is finished, and nothing new starts.
     let held = Held::new(&moved);
     held.runner.signal("INT");
-    moved.wait_for("the announcement", || held.runner.said().contains("nothing new starts"));
+    wait_for("the announcement", || held.runner.said().contains("nothing new starts"));
     held.release();
     held.runner.ended().expect(130);
     assert_eq!(moved.status()["report"]["closed"], "interrupted");
@@ -105,7 +105,7 @@ fn signals_stop_a_run_in_stages_and_it_goes_on_later() {
     // Twice: what runs is cancelled.
     let held = Held::new(&moved);
     held.runner.signal("INT");
-    moved.wait_for("the announcement", || held.runner.said().contains("nothing new starts"));
+    wait_for("the announcement", || held.runner.said().contains("nothing new starts"));
     held.runner.signal("INT");
     held.runner.ended().expect(130);
     assert_eq!(moved.sql(Side::Target, "select count(*) from public.slow"), "0");
@@ -116,7 +116,7 @@ fn signals_stop_a_run_in_stages_and_it_goes_on_later() {
 
     let held = Held::new(&moved);
     held.runner.signal("TERM");
-    moved.wait_for("the announcement", || held.runner.said().contains("nothing new starts"));
+    wait_for("the announcement", || held.runner.said().contains("nothing new starts"));
     held.release();
     held.runner.ended().expect(143);
     moved.of_run(&["resume"]).expect(0);
@@ -263,6 +263,10 @@ fn a_run_is_watched_while_it_works_and_refuses_others() {
     held.runner.ended().expect(0);
     assert_moved(&moved);
     assert_eq!(moved.status()["report"]["closed"], "succeeded");
+    // The copy knows nothing of that; the target does.
+    let ended = crate::harness::pgkedge(&["resume", "--state", text(&copied)]).expect(6);
+    assert!(ended.stderr.contains("ledger"), "{}", ended.stderr);
+    assert_moved(&moved);
     let shown = moved.of_run(&["status"]).expect(0).stdout;
     assert!(shown.contains("succeeded"), "{shown}");
     assert!(moved.of_run(&["log"]).expect(0).stdout.contains("verify"));

@@ -2,7 +2,9 @@
 
 mod background;
 mod harness;
+mod sweep;
 
+mod conformance;
 mod dry_run;
 mod edits;
 mod full_load;

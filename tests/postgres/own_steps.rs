@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::harness::{Move, Side, pgkedge, text};
+use crate::harness::{Move, Side, pgkedge, text, wait_for};
 
 fn source() -> Move {
     let moved = Move::new();
@@ -77,7 +77,7 @@ fn a_command_that_was_killed_is_not_run_again_unless_the_plan_says_so() {
         ["run", text(&step("")), "--yes", "--state", text(&moved.state)].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let runner = moved.background(&arguments);
-    moved.wait_for("the command", || lines(&begun) == 1);
+    wait_for("the command", || lines(&begun) == 1);
     runner.killed();
 
     // Nobody knows whether it came to its end.
@@ -110,7 +110,7 @@ fn an_idempotent_command_is_run_again_and_a_probe_is_asked() {
         }
         sleeper(&moved, 300);
         let runner = moved.background(&["run", text(&plan), "--yes", "--state", &state]);
-        moved.wait_for("the command", || lines(&begun) == 1);
+        wait_for("the command", || lines(&begun) == 1);
         runner.killed();
         sleeper(&moved, 0);
     };
@@ -147,7 +147,7 @@ fn own_sql_outside_of_a_transaction_is_not_sent_again_unless_the_plan_says_so() 
         let runner = moved.background(&["run", text(&plan), "--yes", "--state", &state]);
         let asleep = "select count(*) from pg_stat_activity where query ~ '^select pg_sleep' \
                       and application_name ~ ':do$'";
-        moved.wait_for("the statement", || moved.sql(Side::Source, asleep) == "1");
+        wait_for("the statement", || moved.sql(Side::Source, asleep) == "1");
         runner.killed();
     };
 
@@ -182,7 +182,7 @@ fn an_approval_counts_whenever_it_is_given_and_waiting_for_it_can_be_interrupted
     moved.again();
 
     let runner = moved.background(&["run", text(&plan), "--yes", "--state", &state]);
-    moved.wait_for("the question", || {
+    wait_for("the question", || {
         moved.state.join("journal.sqlite").exists()
             && moved.status()["report"]["running"].to_string().contains("own/ask")
     });

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::StopStage;
 use crate::context::{APPROVED_BY, Context};
+use crate::failpoint::Point;
 use crate::journal::{JournalError, locked};
 
 /// A display needs no more than this; a fast COPY would say it a thousand times a second.
@@ -91,7 +92,10 @@ impl Reporter for StepReporter {
             let Some(service) = &self.service else {
                 return Err(Failure::permanent(format!("`{step}` is ready but no service")));
             };
+            let kind = self.context.header.graph.step(&step).map_or("", |node| &node.kind);
+            Point::AfterEffect.reach(kind);
             self.append(Record::ServiceReady { step: step.clone(), attempt, output }).await?;
+            Point::AfterDone.reach(kind);
             // Nobody listens any more when the run ends, and then nobody needs it.
             drop(service.ready.send(ServiceReady { step, attempt }));
             Ok(())
