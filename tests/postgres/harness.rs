@@ -236,6 +236,13 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// Writes a file that its owner alone may read.
+pub(crate) fn write_private(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, content).expect("the file is written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+}
+
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("paths of tests are UTF-8")
 }

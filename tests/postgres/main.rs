@@ -15,3 +15,4 @@ mod privileges;
 mod refusals;
 mod resume;
 mod unseen;
+mod secrets;
