@@ -5,5 +5,6 @@ mod sweep;
 
 mod conformance;
 mod full_load;
+mod kills;
 mod refusals;
 mod resume;
