@@ -23,8 +23,8 @@ const ROWS: &str = "
     end $$;
     analyze";
 const WORKERS: usize = 2;
-/// A runner lives at most that long after it has taken the run.
-const LONGEST_LIFE: u64 = 700;
+/// A runner is left alone for up to that many milliseconds more when its moment has come.
+const LONGEST_DELAY: u64 = 150;
 
 #[test]
 fn ten_kills_at_random_moments_repeat_at_most_one_part_or_bundle_per_worker_each() {
@@ -36,13 +36,14 @@ fn ten_kills_at_random_moments_repeat_at_most_one_part_or_bundle_per_worker_each
     let plan = moved.plan_with(&format!("load: {{ part_size: 1MiB, workers: {WORKERS} }}\n"));
     let state = text(&moved.state).to_owned();
     let mut random = Random(seed);
-    for kill in 0..kills {
+    for (kill, moment) in (0..).zip(random.moments(kills)) {
         let mut child = match kill {
             0 => started(&["run", text(&plan), "--yes", "--state", &state]),
             _ => started(&["resume", "--state", &state]),
         };
-        wait_for("a runner", || runners(&moved) > kill || !matches!(child.try_wait(), Ok(None)));
-        std::thread::sleep(Duration::from_millis(random.next() % LONGEST_LIFE));
+        let mut is_over = || !matches!(child.try_wait(), Ok(None));
+        wait_for("its moment", || has_come_to(&moved, kill + 1, moment) || is_over());
+        std::thread::sleep(Duration::from_millis(random.next() % LONGEST_DELAY));
         // It may have come to its end before: then `resume` has nothing to do, which is fine.
         drop(child.kill());
         child.wait().expect("it was started");
@@ -53,11 +54,14 @@ fn ten_kills_at_random_moments_repeat_at_most_one_part_or_bundle_per_worker_each
     assert_little_was_repeated(&moved);
 }
 
-/// How often the run was taken.
-fn runners(moved: &Move) -> u64 {
-    let records = JournalReader::open(&moved.state).and_then(|reader| reader.records(0));
-    let opened = |record: &&StampedRecord| matches!(record.record, Record::RunOpened { .. });
-    records.map_or(0, |records| records.iter().filter(opened).count() as u64)
+/// Whether this runner has taken the run, and so many thousandths of its steps are done.
+fn has_come_to(moved: &Move, runner: u64, thousandths: u64) -> bool {
+    let Ok(reader) = JournalReader::open(&moved.state) else { return false };
+    let (Ok(header), Ok(checkpoint)) = (reader.header(), reader.checkpoint()) else { return false };
+    let steps = header.graph.steps().count() as u64;
+    let done = checkpoint.steps.values().filter(|state| state.is_succeeded()).count() as u64;
+    let is_at_work = checkpoint.epoch.is_some_and(|epoch| epoch.0 >= runner);
+    is_at_work && done * 1_000 >= steps * thousandths
 }
 
 fn assert_little_was_repeated(moved: &Move) {
@@ -79,6 +83,8 @@ fn repeated(
     header: &RunHeader,
     records: impl Iterator<Item = StampedRecord>,
 ) -> BTreeMap<u64, BTreeSet<StepId>> {
+    // Of this runner; then with the kill that cut them off.
+    let mut started: BTreeSet<StepId> = BTreeSet::new();
     let mut open: BTreeMap<StepId, Vec<u64>> = BTreeMap::new();
     let mut repeated: BTreeMap<u64, BTreeSet<StepId>> = BTreeMap::new();
     let mut kill = 0;
@@ -86,15 +92,18 @@ fn repeated(
         match record {
             Record::RunOpened { epoch, .. } => {
                 kill = epoch.0 - 1;
-                open.values_mut().for_each(|cut_off| cut_off.push(kill));
+                for step in std::mem::take(&mut started) {
+                    open.entry(step).or_default().push(kill);
+                }
             }
             Record::StepStarted { step, .. } => {
                 let node = header.graph.step(&step).expect("a step of the graph");
                 if node.resources.worker && !node.service {
-                    open.entry(step).or_default();
+                    started.insert(step);
                 }
             }
             Record::StepSucceeded { step, adopted, .. } => {
+                started.remove(&step);
                 for kill in open.remove(&step).into_iter().flatten().filter(|_| !adopted) {
                     repeated.entry(kill).or_default().insert(step.clone());
                 }
@@ -122,6 +131,13 @@ fn number(variable: &str) -> Option<u64> {
 struct Random(u64);
 
 impl Random {
+    /// Thousandths of a run, in order.
+    fn moments(&mut self, count: u64) -> Vec<u64> {
+        let mut moments: Vec<u64> = (0..count).map(|_| self.next() % 1_000).collect();
+        moments.sort_unstable();
+        moments
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -18,8 +18,8 @@ const NAMESPACE: u32 = 0x7067_6b65;
 /// The lower half on a target, which takes one runner at a time, of whatever run.
 const TARGET: u32 = 0;
 /// How often a lock is tried again: the sessions of a killed runner need a moment to end.
-const TRIES: u32 = 6;
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+const TRIES: u32 = 30;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 /// How often a held lock is looked at.
 const WATCH: Duration = Duration::from_secs(5);
 /// How long an old session has to end after it was told to.
