@@ -6,8 +6,10 @@ use std::sync::Arc;
 use pgkedge_compile::dry_run;
 use pgkedge_model::{Clock as _, CloseStatus, Failure, FenceError, PhaseName, RunHeader};
 use pgkedge_postgres::ledger::Ledger;
-use pgkedge_runtime::{Journal, JournalReader, RunError, RunOptions, RunReport, StopSignal};
-use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
+use pgkedge_runtime::{
+    Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal,
+};
+use pgkedge_steps::{Claim, ServerFence, SharedEpoch, StepPerformer};
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -20,8 +22,8 @@ use crate::{numbers, plans, sinks};
 /// What only `postgres` knows of a dry-run: the settings of sessions and the guard of transactions.
 pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
     let ledger = Ledger::placeholder();
-    let step = "‹step›";
-    let effect = ledger.effect_sql(step, 0, 1, &[("‹member›", None)]);
+    let effect = ledger.effect_sql("‹step›", 0, 1, &[("‹member›", None)]);
+    let effect = effect.replace(", 0, 1, ", ", 0, ‹attempt›, ").replace(", null)", ", ‹rows›)");
     dry_run::Options {
         session: pgkedge_postgres::shown_pins(),
         guard: dry_run::Guard {
@@ -33,31 +35,34 @@ pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
 }
 
 /// Opens a run's journal, as its only runner.
-pub(crate) fn open_journal(folder: &Path) -> Result<Journal, Stop> {
-    Journal::open(folder, Arc::new(SystemClock)).map_err(|error| journal_stop(folder, &error))
+pub(crate) fn open_journal(folder: &Path, claim: Claim) -> Result<Journal, Stop> {
+    match claim {
+        Claim::IfFree => Journal::open(folder, Arc::new(SystemClock)),
+        Claim::TakeOver => Journal::take_over(folder, Arc::new(SystemClock)),
+    }
+    .map_err(|error| journal_stop(folder, &error))
 }
 
-pub(crate) fn journal_stop(folder: &Path, error: &pgkedge_runtime::JournalError) -> Stop {
+pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
     let stop = failed(&format!("cannot use the run in {}", folder.display()), error);
     let stop = match error.help() {
         Some(help) => stop.help(help),
         None => stop,
     };
-    match error {
-        pgkedge_runtime::JournalError::Held { .. } => stop.exit(Exit::Held),
-        _ => stop,
-    }
+    let is_held = matches!(error, JournalError::Held { .. } | JournalError::TakenOver);
+    if is_held { stop.exit(Exit::Held) } else { stop }
 }
 
 /// Performs a journal's graph from where it stands, and says how it went.
 pub(crate) async fn perform(
     journal: Journal,
     folder: &Path,
+    claim: Claim,
     until: Option<PhaseName>,
     global: &Global,
 ) -> Result<Exit, Stop> {
     let header = Arc::new(journal.header().clone());
-    let (performer, fence) = performer(&header);
+    let (performer, fence) = performer(&header, claim);
     let stop = StopSignal::default();
     let signals =
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
@@ -92,10 +97,13 @@ fn broken(cause: &RunError, folder: &Path) -> Stop {
 }
 
 /// What acts on the servers for a run.
-pub(crate) fn performer(header: &Arc<RunHeader>) -> (Arc<StepPerformer>, Arc<ServerFence>) {
+pub(crate) fn performer(
+    header: &Arc<RunHeader>,
+    claim: Claim,
+) -> (Arc<StepPerformer>, Arc<ServerFence>) {
     let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
     let epoch = SharedEpoch::default();
-    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone()));
+    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone(), claim));
     let performer = Arc::new(StepPerformer::new(endpoints, Arc::clone(header), epoch));
     (performer, fence)
 }
@@ -163,7 +171,7 @@ pub(crate) async fn take_back(
     scope: pgkedge_runtime::UndoScope,
     global: &Global,
 ) -> Result<Exit, Stop> {
-    let journal = open_journal(folder)?;
+    let journal = open_journal(folder, Claim::IfFree)?;
     let header = Arc::new(journal.header().clone());
     if let Some(status) = journal.checkpoint().closed.filter(|status| status.is_final()) {
         let undoable =
@@ -180,7 +188,7 @@ pub(crate) async fn take_back(
         output::say(message);
         return Ok(Exit::Done);
     }
-    let (performer, fence) = performer(&header);
+    let (performer, fence) = performer(&header, Claim::IfFree);
     let stop = StopSignal::default();
     let signals =
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;

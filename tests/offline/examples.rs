@@ -30,7 +30,8 @@ fn every_example_is_valid() {
 
 #[test]
 fn every_step_kind_is_used_by_a_pipeline_or_an_example() {
-    let expanded = plans().iter().map(|plan| pgkedge(&["validate", "--expand"], plan).stdout);
+    let plans = plans();
+    let expanded = plans.iter().map(|plan| pgkedge(&["validate", "--expand"], plan).stdout);
     let expanded = expanded.map(|text| String::from_utf8(text).expect("UTF-8"));
     let expanded = expanded.collect::<Vec<_>>().join("\n");
     let words: Vec<_> = expanded.split_whitespace().collect();

@@ -7,6 +7,8 @@ use std::time::Duration;
 use pgkedge_sandbox::{Cluster, Options, Sandbox, Temporary};
 use serde_json::Value;
 
+use crate::background::Background;
+
 /// A source and a target, a plan between them, and a folder for the run's state.
 pub(crate) struct Move {
     pub(crate) sandbox: Temporary,
@@ -76,6 +78,19 @@ impl Move {
         String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
     }
 
+    /// Runs a script of many statements in one session.
+    pub(crate) fn sql_script(&self, side: Side, script: &str) {
+        let path = self.sandbox.folder.join("script.sql");
+        std::fs::write(&path, script).expect("the script is written");
+        let output = self
+            .psql_command(side)
+            .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(&path)
+            .output()
+            .expect("psql starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What `pg_dump` or `pg_dumpall` prints.
     pub(crate) fn dumped(&self, side: Side, program: &str, arguments: &[&str]) -> String {
         let database = &self.cluster(side).database;
@@ -90,7 +105,7 @@ impl Move {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    fn psql_command(&self, side: Side) -> Command {
+    pub(crate) fn psql_command(&self, side: Side) -> Command {
         let mut command = self.client(side, "psql");
         command.args(["-X", "-d", &self.cluster(side).database]);
         command
@@ -122,8 +137,13 @@ impl Move {
 
     /// Writes a plan that has further fields after the databases.
     pub(crate) fn plan_with(&self, fields: &str) -> PathBuf {
+        self.plan_named("edited", fields)
+    }
+
+    /// The same, to a file of this name.
+    pub(crate) fn plan_named(&self, name: &str, fields: &str) -> PathBuf {
         let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
-        let path = self.sandbox.folder.join("edited.yaml");
+        let path = self.sandbox.folder.join(format!("{name}.yaml"));
         std::fs::write(&path, format!("{text}{fields}")).expect("the plan is written");
         path
     }
@@ -146,6 +166,26 @@ impl Move {
     pub(crate) fn status(&self) -> Value {
         let ended = self.of_run(&["status", "--output", "json"]);
         serde_json::from_str(&ended.stdout).expect("status prints JSON")
+    }
+
+    /// Starts `pgkedge` and returns while it works; what it prints is kept.
+    pub(crate) fn background(&self, arguments: &[&str]) -> Background {
+        Background::start(command(arguments), &self.sandbox.folder)
+    }
+
+    /// `pgkedge <command> --state <the run's>`, without waiting for its end.
+    pub(crate) fn background_of_run(&self, command: &[&str]) -> Background {
+        self.background(&[command, &["--state", text(&self.state)]].concat())
+    }
+
+    /// Makes the target's database anew and forgets the run, so that the source can move again.
+    pub(crate) fn again(&self) {
+        let database = &self.sandbox.target.database;
+        self.sql_in(Side::Target, "postgres", &format!("drop database {database} with (force)"));
+        self.sql_in(Side::Target, "postgres", &format!("create database {database}"));
+        if self.state.exists() {
+            std::fs::remove_dir_all(&self.state).expect("the state is removed");
+        }
     }
 
     /// Fails unless nothing of pgkedge's own is on either server.

@@ -111,15 +111,20 @@ impl Reporter for StepReporter {
         }
     }
 
-    fn approved(&self) -> BoxFuture<'_, String> {
+    fn approved(&self) -> BoxFuture<'_, Option<String>> {
         let noted =
             self.context.journal.checkpoint().notes.get(&self.step).and_then(|notes| {
                 notes.get(APPROVED_BY).and_then(Value::as_str).map(str::to_owned)
             });
-        match noted {
-            Some(by) => Box::pin(std::future::ready(by)),
-            None => Box::pin(self.context.approvals.of(&self.step)),
-        }
+        Box::pin(async move {
+            if noted.is_some() {
+                return noted;
+            }
+            tokio::select! {
+                by = self.context.approvals.of(&self.step) => Some(by),
+                () = self.context.stop.reached(StopStage::Finish) => None,
+            }
+        })
     }
 }
 

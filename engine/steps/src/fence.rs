@@ -11,6 +11,7 @@ use pgkedge_model::{
 use pgkedge_postgres::{Endpoint, Sql};
 
 use crate::context::{SharedEpoch, application, ledger};
+use crate::identity;
 use crate::sessions::{self, SessionSeen};
 
 /// `pgke` in ASCII: the upper half of every advisory lock key of ours.
@@ -25,23 +26,44 @@ const WATCH: Duration = Duration::from_secs(5);
 /// How long an old session has to end after it was told to.
 const ENDING: Duration = Duration::from_mins(1);
 
+/// How a run is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Unless another runner holds it.
+    IfFree,
+    /// From whoever holds it: a runner that was stopped, or cannot be reached.
+    TakeOver,
+}
+
 /// The fence over the servers of a run.
 pub struct ServerFence {
     endpoints: BTreeMap<Server, Endpoint>,
     epoch: SharedEpoch,
+    claim: Claim,
 }
 
 impl ServerFence {
     /// `epoch` is the cell that the run's `StepPerformer` reads.
-    pub fn new(endpoints: BTreeMap<Server, Endpoint>, epoch: SharedEpoch) -> Self {
-        Self { endpoints, epoch }
+    pub fn new(endpoints: BTreeMap<Server, Endpoint>, epoch: SharedEpoch, claim: Claim) -> Self {
+        Self { endpoints, epoch, claim }
     }
 
     async fn take(&self, run: &RunHeader, epoch: Epoch) -> Result<Held, FenceError> {
+        if self.claim == Claim::TakeOver {
+            self.end_holder(run, epoch).await?;
+        }
         let mut locks = Vec::new();
         for server in [Server::Source, Server::Target] {
             let Some(endpoint) = self.endpoints.get(&server) else { continue };
-            locks.push((server, lock(endpoint, &run.run_id, epoch).await?));
+            let session = endpoint
+                .sql(&application(&run.run_id, epoch, "lock"))
+                .await
+                .map_err(FenceError::Failed)?;
+            if let Some(catalog) = run.facts.catalog(server) {
+                identity::compare(&session, catalog).await.map_err(FenceError::Failed)?;
+            }
+            lock(&session, &run.run_id).await?;
+            locks.push((server, session));
         }
         for (server, session) in &locks {
             if *server == Server::Target {
@@ -53,6 +75,25 @@ impl ServerFence {
         }
         self.epoch.set(epoch);
         Ok(Held { locks })
+    }
+
+    /// Keeps the present holder from committing, then ends its sessions, and its locks with them.
+    async fn end_holder(&self, run: &RunHeader, epoch: Epoch) -> Result<(), FenceError> {
+        if let Some(target) = self.endpoints.get(&Server::Target) {
+            let session = target
+                .sql(&application(&run.run_id, epoch, "lock"))
+                .await
+                .map_err(FenceError::Failed)?;
+            // The epoch waits for an open transaction of the holder, which ends with its session.
+            tokio::try_join!(
+                raise_epoch(&session, &run.run_id, epoch),
+                end_older(target, &run.run_id, epoch)
+            )?;
+        }
+        for endpoint in self.endpoints.values() {
+            end_older(endpoint, &run.run_id, epoch).await?;
+        }
+        Ok(())
     }
 }
 
@@ -96,21 +137,19 @@ fn lost(server: Server, cause: &Failure) -> Failure {
         .help("`pgkedge resume` takes the run again")
 }
 
-/// Opens a session on one server and takes that server's lock with it.
-async fn lock(endpoint: &Endpoint, run: &RunId, epoch: Epoch) -> Result<Sql, FenceError> {
-    let session =
-        endpoint.sql(&application(run, epoch, "lock")).await.map_err(FenceError::Failed)?;
-    let key = lock_key(endpoint.server(), &run.tag());
+/// Takes the lock of a session's server with it.
+async fn lock(session: &Sql, run: &RunId) -> Result<(), FenceError> {
+    let key = lock_key(session.server(), &run.tag());
     for attempt in 1..=TRIES {
-        if try_lock(&session, key).await.map_err(FenceError::Failed)? {
-            return Ok(session);
+        if try_lock(session, key).await.map_err(FenceError::Failed)? {
+            return Ok(());
         }
         if attempt < TRIES {
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
     }
-    let holder = holder(&session, key).await.map_err(FenceError::Failed)?;
-    let server = endpoint.server();
+    let holder = holder(session, key).await.map_err(FenceError::Failed)?;
+    let server = session.server();
     Err(FenceError::Held {
         holder: holder.map_or_else(
             || format!("a session on the {server} that this role may not see"),

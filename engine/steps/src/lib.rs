@@ -11,6 +11,7 @@ mod drop;
 mod fence;
 mod fill;
 mod guarded;
+mod identity;
 mod kinds;
 mod large_objects;
 mod partitions;
@@ -25,7 +26,8 @@ mod testing;
 mod uncertain;
 
 pub use context::SharedEpoch;
-pub use fence::ServerFence;
+pub use fence::{Claim, ServerFence};
+pub use identity::same_database;
 pub use kinds::kinds;
 pub use kinds::preflight::{Question, findings as preflight};
 pub use performer::StepPerformer;

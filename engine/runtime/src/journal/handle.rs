@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgkedge_model::{Checkpoint, Clock, Record, RunHeader, StepGraph};
+use pgkedge_model::{Checkpoint, Clock, Record, RunHeader};
 
 use super::folder::{self, Folder};
 use super::store::{self, Contents};
@@ -52,6 +52,15 @@ impl Journal {
         Self::start(Folder::hold(folder, clock.as_ref())?, clock)
     }
 
+    /// As `open`, from a runner that holds the folder but hangs.
+    pub fn take_over(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        folder::check(folder)?;
+        if !folder::journal(folder).exists() {
+            return Err(JournalError::Missing { folder: folder.to_owned() });
+        }
+        Self::start(Folder::take_over(folder, clock.as_ref())?, clock)
+    }
+
     fn start(folder: Folder, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
         let path = folder.journal();
         let connection = store::open(&path)?;
@@ -75,12 +84,14 @@ impl Journal {
         &self.opened
     }
 
-    /// Replaces the graph, and says how it differs. The caller has checked that it may.
-    pub fn edit(&mut self, graph: StepGraph, changes: Vec<String>) -> Result<(), JournalError> {
-        let text = store::graph_text(&graph)?;
+    /// Goes on with what an edited plan says of servers, settings and steps, and records how that
+    /// differs. The caller has checked that it may; the run and its facts stay.
+    pub fn edit(&mut self, edited: RunHeader, changes: Vec<String>) -> Result<(), JournalError> {
+        let old = RunHeader::clone(&self.header);
+        let RunHeader { run_id, engine, facts, .. } = old;
+        let header = RunHeader { run_id, engine, facts, ..edited };
+        let text = store::plan_text(&header)?;
         self.writer.edit(Record::PlanEdited { changes }, text)?;
-        let mut header = RunHeader::clone(&self.header);
-        header.graph = graph;
         self.header = Arc::new(header);
         Ok(())
     }

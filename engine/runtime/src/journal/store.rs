@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pgkedge_model::{Checkpoint, Record, RunHeader, StampedRecord, StepGraph, Timestamp};
+use pgkedge_model::{Checkpoint, Record, RunHeader, StampedRecord, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{JournalError, PendingRequest, Request};
 
@@ -18,7 +18,7 @@ const TABLES: &str = "
     create table run (
         one integer primary key check (one = 1), run_id text not null, header text not null
     ) strict;
-    create table graph (since integer primary key, body text not null) strict;
+    create table plan (since integer primary key, body text not null) strict;
     create table record (
         seq integer primary key, at text not null, body text not null, hash blob not null
     ) strict;
@@ -26,6 +26,9 @@ const TABLES: &str = "
         id integer primary key autoincrement, body text not null, made_at text not null,
         taken integer not null default 0
     ) strict;";
+
+/// Fields of the header that an edited plan replaces.
+const OF_THE_PLAN: [&str; 5] = ["plan_name", "plan_path", "databases", "settings", "graph"];
 
 /// The hash of everything up to a record.
 pub(super) type Hash = [u8; 32];
@@ -81,12 +84,12 @@ pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<(), JournalErro
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
-    let (rest, graph) = split(header)?;
+    let (rest, plan) = split(header)?;
     transaction.execute(
         "insert into run (one, run_id, header) values (1, ?1, ?2)",
         (&header.run_id.0, &rest),
     )?;
-    insert_graph(&transaction, 0, &graph)?;
+    insert_plan(&transaction, 0, &plan)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error.into())
@@ -106,16 +109,16 @@ pub(super) fn load(connection: &Connection) -> Result<Contents, JournalError> {
     Ok(Contents { header, checkpoint, tail })
 }
 
-/// The header with its newest graph, and where the chain starts.
+/// The header with its newest plan, and where the chain starts.
 pub(super) fn load_header(connection: &Connection) -> Result<(RunHeader, Tail), JournalError> {
     const CORRUPT: JournalError = JournalError::Corrupt { seq: 0 };
     let rest = connection
         .query_row("select header from run", (), |row| text(row, 0))
         .optional()?
         .ok_or(CORRUPT)?;
-    let first = graph(connection, 0)?.ok_or(CORRUPT)?;
+    let first = plan(connection, 0)?.ok_or(CORRUPT)?;
     let newest =
-        connection.query_row("select body from graph order by since desc limit 1", (), |row| {
+        connection.query_row("select body from plan order by since desc limit 1", (), |row| {
             text(row, 0)
         })?;
     let header = join(&rest, &newest).ok_or(CORRUPT)?;
@@ -148,20 +151,26 @@ pub(super) fn records(
     Ok(records)
 }
 
-/// Adds a record to the chain; `graph` is the one that it brings along.
+/// The place of the last record; 0 where there is none.
+pub(super) fn last(connection: &Connection) -> Result<u64, JournalError> {
+    let mut statement = connection.prepare_cached("select coalesce(max(seq), 0) from record")?;
+    statement.query_row((), |row| Ok(sequence(row)))?
+}
+
+/// Adds a record to the chain; `plan` is the one that it brings along.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
     tail: Tail,
     line: &Line,
-    graph: Option<&str>,
+    plan: Option<&str>,
 ) -> Result<Tail, JournalError> {
     let seq = tail.seq + 1;
-    let hash = link(&tail.hash, line.at.as_bytes(), line.body.as_bytes(), graph);
+    let hash = link(&tail.hash, line.at.as_bytes(), line.body.as_bytes(), plan);
     transaction
         .prepare_cached("insert into record (seq, at, body, hash) values (?1, ?2, ?3, ?4)")?
         .execute((number(seq), &line.at, &line.body, &hash[..]))?;
-    if let Some(graph) = graph {
-        insert_graph(transaction, seq, graph)?;
+    if let Some(plan) = plan {
+        insert_plan(transaction, seq, plan)?;
     }
     Ok(Tail { seq, hash })
 }
@@ -210,10 +219,10 @@ fn verify(connection: &Connection, row: &Row<'_>, tail: &mut Tail) -> Result<Rec
     }
     let column = |at: usize| row.get_ref(at)?.as_bytes().map_err(|_| corrupt());
     let (at, body) = (column(1)?, column(2)?);
-    // Only these bring a graph along; asking for each record would be slow.
+    // Only these bring a plan along; asking for each record would be slow.
     let edits = body.starts_with(br#"{"record":"plan_edited""#);
-    let graph = if edits { graph(connection, seq)? } else { None };
-    let hash = link(&tail.hash, at, body, graph.as_deref());
+    let plan = if edits { plan(connection, seq)? } else { None };
+    let hash = link(&tail.hash, at, body, plan.as_deref());
     if hash[..] != *column(3)? {
         return Err(corrupt());
     }
@@ -221,44 +230,47 @@ fn verify(connection: &Connection, row: &Row<'_>, tail: &mut Tail) -> Result<Rec
     serde_json::from_slice(body).map_err(|_| JournalError::Corrupt { seq })
 }
 
-fn link(before: &Hash, at: &[u8], body: &[u8], graph: Option<&str>) -> Hash {
+fn link(before: &Hash, at: &[u8], body: &[u8], plan: Option<&str>) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before).update(at).update(b"\n").update(body);
-    if let Some(graph) = graph {
-        hasher.update(b"\n").update(graph.as_bytes());
+    if let Some(plan) = plan {
+        hasher.update(b"\n").update(plan.as_bytes());
     }
     hasher.finalize().into()
 }
 
-fn graph(connection: &Connection, since: u64) -> Result<Option<String>, JournalError> {
+fn plan(connection: &Connection, since: u64) -> Result<Option<String>, JournalError> {
     connection
-        .query_row("select body from graph where since = ?1", (number(since),), |row| text(row, 0))
+        .query_row("select body from plan where since = ?1", (number(since),), |row| text(row, 0))
         .optional()
         .map_err(JournalError::from)
 }
 
-fn insert_graph(transaction: &Transaction<'_>, since: u64, body: &str) -> Result<(), JournalError> {
-    transaction
-        .execute("insert into graph (since, body) values (?1, ?2)", (number(since), body))?;
+fn insert_plan(transaction: &Transaction<'_>, since: u64, body: &str) -> Result<(), JournalError> {
+    transaction.execute("insert into plan (since, body) values (?1, ?2)", (number(since), body))?;
     Ok(())
 }
 
-/// The header without its graph, and the graph: an edit replaces only the second.
+/// The header without what comes from the plan, and that: an edit replaces only the second.
 fn split(header: &RunHeader) -> Result<(String, String), JournalError> {
-    let mut value = serde_json::to_value(header)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.shift_remove("graph");
+    let mut rest = serde_json::to_value(header)?;
+    let mut plan = Map::new();
+    if let Some(fields) = rest.as_object_mut() {
+        for name in OF_THE_PLAN {
+            plan.extend(fields.shift_remove(name).map(|value| (name.to_owned(), value)));
+        }
     }
-    Ok((serde_json::to_string(&value)?, graph_text(&header.graph)?))
+    Ok((serde_json::to_string(&rest)?, serde_json::to_string(&plan)?))
 }
 
-pub(super) fn graph_text(graph: &StepGraph) -> Result<String, JournalError> {
-    Ok(serde_json::to_string(graph)?)
+pub(super) fn plan_text(header: &RunHeader) -> Result<String, JournalError> {
+    Ok(split(header)?.1)
 }
 
-fn join(rest: &str, graph: &str) -> Option<RunHeader> {
+fn join(rest: &str, plan: &str) -> Option<RunHeader> {
     let mut value: Value = serde_json::from_str(rest).ok()?;
-    value.as_object_mut()?.insert("graph".to_owned(), serde_json::from_str(graph).ok()?);
+    let plan: Map<String, Value> = serde_json::from_str(plan).ok()?;
+    value.as_object_mut()?.extend(plan);
     serde_json::from_value(value).ok()
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use pgkedge_model::{Checkpoint, Clock, Event, EventSink, Record, StampedRecord};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::store::{self, Line, Tail};
@@ -47,8 +47,8 @@ enum Command {
 /// A record on its way.
 struct Append {
     record: Record,
-    /// The graph that a `PlanEdited` brings along.
-    graph: Option<String>,
+    /// The plan that a `PlanEdited` brings along.
+    plan: Option<String>,
     /// The request that it answers.
     answers: Option<i64>,
     reply: Reply,
@@ -73,7 +73,7 @@ impl Appender {
     ) -> Result<StampedRecord, JournalError> {
         let (reply, answer) = oneshot::channel();
         let reply = Reply::Task(reply);
-        self.send(Command::Append(Append { record, graph: None, answers, reply }))?;
+        self.send(Command::Append(Append { record, plan: None, answers, reply }))?;
         answer.await.unwrap_or(Err(JournalError::Closed))
     }
 
@@ -137,11 +137,11 @@ impl Writer {
     }
 
     /// Appends while no runner is at work; blocks.
-    pub(super) fn edit(&self, record: Record, graph: String) -> Result<(), JournalError> {
+    pub(super) fn edit(&self, record: Record, plan: String) -> Result<(), JournalError> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         self.appender.send(Command::Append(Append {
             record,
-            graph: Some(graph),
+            plan: Some(plan),
             answers: None,
             reply: Reply::Thread(reply),
         }))?;
@@ -240,13 +240,17 @@ impl Worker {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let transaction = self.connection.transaction()?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if store::last(&transaction)? != self.tail.seq {
+            return Err(JournalError::TakenOver);
+        }
         let mut tail = self.tail;
         let mut stamped = Vec::with_capacity(batch.len());
         for append in batch {
             let at = self.clock.now();
             let line = Line::new(at, &append.record)?;
-            tail = store::insert(&transaction, tail, &line, append.graph.as_deref())?;
+            tail = store::insert(&transaction, tail, &line, append.plan.as_deref())?;
             if let Some(request) = append.answers {
                 store::take_request(&transaction, request, tail.seq)?;
             }
