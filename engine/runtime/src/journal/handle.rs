@@ -52,6 +52,15 @@ impl Journal {
         Self::start(Folder::hold(folder, clock.as_ref())?, clock)
     }
 
+    /// As `open`, from a runner that holds the folder but hangs.
+    pub fn take_over(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        folder::check(folder)?;
+        if !folder::journal(folder).exists() {
+            return Err(JournalError::Missing { folder: folder.to_owned() });
+        }
+        Self::start(Folder::take_over(folder, clock.as_ref())?, clock)
+    }
+
     fn start(folder: Folder, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
         let path = folder.journal();
         let connection = store::open(&path)?;
