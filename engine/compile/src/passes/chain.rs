@@ -6,8 +6,9 @@ use pgkedge_model::{DeclaredStep, Draft, Fold, KindSpec, Object, PhaseName, Touc
 
 use super::Expanded;
 
-/// Members of one node, at most: what one transaction should hold in locks.
-pub(super) const MOST_MEMBERS: usize = 50;
+/// Members of one node, at most: what one transaction should hold in locks. A server of default size
+/// has room for 6,400, and a table with its key, its sequence and what is toasted takes six.
+pub(super) const MOST_MEMBERS: usize = 100;
 
 /// Drafts that will be in one node for certain.
 pub(crate) struct Unit<'a> {

@@ -32,19 +32,28 @@ pub(super) fn bundle(phase: &PhaseName, step: &str, number: usize) -> StepId {
     StepId(format!("{phase}/{step}/bundle-{number:04}"))
 }
 
-/// Writes what cannot be seen, or would end a word, as `%` and hex digits.
+/// Writes what cannot be seen, or has a meaning in an id, as `%` and hex digits.
 fn printable(key: &str) -> String {
     let mut printable = String::with_capacity(key.len());
     for char in key.chars() {
-        if char.is_control() || char.is_whitespace() || matches!(char, '/' | '%' | '~') {
-            for byte in char.encode_utf8(&mut [0; 4]).bytes() {
-                write!(printable, "%{byte:02x}").expect("into memory");
-            }
-        } else {
+        if is_visible(char) && !matches!(char, '/' | '%' | '~') {
             printable.push(char);
+            continue;
+        }
+        for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+            write!(printable, "%{byte:02x}").expect("into memory");
         }
     }
     printable
+}
+
+/// Whether a reader can tell it from nothing: not so controls, marks of direction, joiners and
+/// every space but the ordinary one.
+fn is_visible(char: char) -> bool {
+    // The library knows what can be printed, but tells only by how it quotes: what can is left as
+    // it is, and an accent is, too, where it has a letter before it.
+    let quoted: String = ['a', char].iter().collect::<String>().escape_debug().skip(1).collect();
+    matches!(char, '"' | '\'' | '\\') || quoted.chars().eq([char])
 }
 
 #[cfg(test)]
@@ -64,9 +73,17 @@ mod tests {
 
     #[test]
     fn a_hostile_key_is_written_so_that_it_can_be_typed_and_two_never_meet() {
-        assert_eq!(id("public.\"a b/c\""), "load/copy/public.\"a%20b%2fc\"");
+        assert_eq!(id("public.\"a b/c\""), "load/copy/public.\"a b%2fc\"");
         assert_eq!(id("a\nb"), "load/copy/a%0ab");
-        assert_ne!(id("a b"), id("a%20b"));
+        assert_ne!(id("a/b"), id("a%2fb"));
+    }
+
+    #[test]
+    fn letters_of_every_script_stand_and_what_cannot_be_seen_does_not() {
+        for seen in ["Žluťoučký 'kůň'", "žlutý", "表", "😀", "back\\slash", "e\u{301}"] {
+            assert_eq!(id(seen), format!("load/copy/{seen}"));
+        }
+        assert_eq!(id("\u{202e}a\u{a0}b\u{200b}\u{2028}"), "load/copy/%e2%80%aea%c2%a0b%e2%80%8b%e2%80%a8");
     }
 
     #[test]

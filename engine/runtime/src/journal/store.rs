@@ -1,11 +1,16 @@
 //! The tables of a journal and the chain of hashes through them.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pgkedge_model::{Checkpoint, Record, RunHeader, StampedRecord, StepGraph, Timestamp};
+use pgkedge_model::{
+    Checkpoint, DatabaseRef, Facts, Record, RunHeader, RunId, Server, Settings, StampedRecord,
+    StepGraph, Timestamp,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::{JournalError, PendingRequest, Request};
 
@@ -77,7 +82,7 @@ pub(super) fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, Journa
 }
 
 /// Fills an empty database with a run that has no records.
-pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<(), JournalError> {
+pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<Tail, JournalError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
@@ -89,7 +94,8 @@ pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<(), JournalErro
     insert_graph(&transaction, 0, &graph)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
-    connection.close().map_err(|(_, error)| error.into())
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(start(&rest, &graph))
 }
 
 /// Reads everything, verifies every hash, and folds the records.
@@ -114,18 +120,25 @@ pub(super) fn load_header(connection: &Connection) -> Result<(RunHeader, Tail), 
         .optional()?
         .ok_or(CORRUPT)?;
     let first = graph(connection, 0)?.ok_or(CORRUPT)?;
-    let newest =
-        connection.query_row("select body from graph order by since desc limit 1", (), |row| {
+    let edited: Option<String> = connection
+        .query_row("select body from graph where since > 0 order by since desc limit 1", (), |row| {
             text(row, 0)
-        })?;
-    let header = join(&rest, &newest).ok_or(CORRUPT)?;
+        })
+        .optional()?;
+    let newest = edited.as_ref().unwrap_or(&first);
+    let header = join(&rest, newest).ok_or(CORRUPT)?;
+    Ok((header, start(&rest, &first)))
+}
+
+/// Where the chain starts.
+fn start(rest: &str, graph: &str) -> Tail {
     let hash = blake3::Hasher::new()
         .update(b"pgkedge journal 1\n")
         .update(rest.as_bytes())
         .update(b"\n")
-        .update(first.as_bytes())
+        .update(graph.as_bytes())
         .finalize();
-    Ok((header, Tail { seq: 0, hash: hash.into() }))
+    Tail { seq: 0, hash: hash.into() }
 }
 
 /// Records after a place in the journal.
@@ -241,13 +254,32 @@ fn insert_graph(transaction: &Transaction<'_>, since: u64, body: &str) -> Result
     Ok(())
 }
 
-/// The header without its graph, and the graph: an edit replaces only the second.
+/// The header without its graph, which an edit replaces by itself.
+#[derive(Serialize, Deserialize)]
+struct Rest<'a> {
+    run_id: Cow<'a, RunId>,
+    engine: Cow<'a, str>,
+    plan_name: Cow<'a, str>,
+    plan_path: Cow<'a, str>,
+    databases: Cow<'a, BTreeMap<Server, DatabaseRef>>,
+    settings: Cow<'a, Settings>,
+    facts: Cow<'a, Facts>,
+}
+
+/// The header without its graph, and the graph.
 fn split(header: &RunHeader) -> Result<(String, String), JournalError> {
-    let mut value = serde_json::to_value(header)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.shift_remove("graph");
-    }
-    Ok((serde_json::to_string(&value)?, graph_text(&header.graph)?))
+    let RunHeader { run_id, engine, plan_name, plan_path, databases, settings, facts, graph } =
+        header;
+    let rest = Rest {
+        run_id: Cow::Borrowed(run_id),
+        engine: Cow::Borrowed(engine),
+        plan_name: Cow::Borrowed(plan_name),
+        plan_path: Cow::Borrowed(plan_path),
+        databases: Cow::Borrowed(databases),
+        settings: Cow::Borrowed(settings),
+        facts: Cow::Borrowed(facts),
+    };
+    Ok((serde_json::to_string(&rest)?, graph_text(graph)?))
 }
 
 pub(super) fn graph_text(graph: &StepGraph) -> Result<String, JournalError> {
@@ -255,9 +287,17 @@ pub(super) fn graph_text(graph: &StepGraph) -> Result<String, JournalError> {
 }
 
 fn join(rest: &str, graph: &str) -> Option<RunHeader> {
-    let mut value: Value = serde_json::from_str(rest).ok()?;
-    value.as_object_mut()?.insert("graph".to_owned(), serde_json::from_str(graph).ok()?);
-    serde_json::from_value(value).ok()
+    let rest: Rest<'_> = serde_json::from_str(rest).ok()?;
+    Some(RunHeader {
+        run_id: rest.run_id.into_owned(),
+        engine: rest.engine.into_owned(),
+        plan_name: rest.plan_name.into_owned(),
+        plan_path: rest.plan_path.into_owned(),
+        databases: rest.databases.into_owned(),
+        settings: rest.settings.into_owned(),
+        facts: rest.facts.into_owned(),
+        graph: serde_json::from_str(graph).ok()?,
+    })
 }
 
 /// Text whose bytes are broken reads as something that no hash and no parser accepts.
