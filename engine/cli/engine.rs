@@ -6,7 +6,9 @@ use std::sync::Arc;
 use pgkedge_compile::dry_run;
 use pgkedge_model::{Clock as _, CloseStatus, Failure, FenceError, PhaseName, RunHeader};
 use pgkedge_postgres::ledger::Ledger;
-use pgkedge_runtime::{Journal, JournalReader, RunError, RunOptions, RunReport, StopSignal};
+use pgkedge_runtime::{
+    Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal,
+};
 use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
 
 use crate::args::Global;
@@ -20,8 +22,8 @@ use crate::{numbers, plans, sinks};
 /// What only `postgres` knows of a dry-run: the settings of sessions and the guard of transactions.
 pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
     let ledger = Ledger::placeholder();
-    let step = "‹step›";
-    let effect = ledger.effect_sql(step, 0, 1, &[("‹member›", None)]);
+    let effect = ledger.effect_sql("‹step›", 0, 1, &[("‹member›", None)]);
+    let effect = effect.replace(", 0, 1, ", ", 0, ‹attempt›, ").replace(", null)", ", ‹rows›)");
     dry_run::Options {
         session: pgkedge_postgres::shown_pins(),
         guard: dry_run::Guard {
@@ -37,16 +39,14 @@ pub(crate) fn open_journal(folder: &Path) -> Result<Journal, Stop> {
     Journal::open(folder, Arc::new(SystemClock)).map_err(|error| journal_stop(folder, &error))
 }
 
-pub(crate) fn journal_stop(folder: &Path, error: &pgkedge_runtime::JournalError) -> Stop {
+pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
     let stop = failed(&format!("cannot use the run in {}", folder.display()), error);
     let stop = match error.help() {
         Some(help) => stop.help(help),
         None => stop,
     };
-    match error {
-        pgkedge_runtime::JournalError::Held { .. } => stop.exit(Exit::Held),
-        _ => stop,
-    }
+    let is_held = matches!(error, JournalError::Held { .. });
+    if is_held { stop.exit(Exit::Held) } else { stop }
 }
 
 /// Performs a journal's graph from where it stands, and says how it went.

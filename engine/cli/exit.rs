@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pgkedge_model::{Failure, FailureClass, Finding};
+use pgkedge_model::{Failure, FailureClass, Finding, Severity};
 use serde_json::{Value, json};
 
 /// The exit codes of pgkedge. They never change their meaning.
@@ -142,20 +142,16 @@ impl fmt::Display for Shown<'_> {
 
 /// Findings of databases, which point at no line of a plan.
 pub(crate) fn finding_lines(findings: &[Finding]) -> String {
-    use pgkedge_model::Severity;
-    let mut lines = String::new();
+    let severity = |finding: &Finding| match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let mut lines = Vec::new();
     for finding in findings {
-        let severity = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
-        lines.push_str(&format!("{severity}[{}]: {}\n", finding.code, finding.message));
-        if let Some(help) = &finding.help {
-            for line in help.lines() {
-                lines.push_str(&format!("  help: {line}\n"));
-            }
-        }
+        lines.push(format!("{}[{}]: {}", severity(finding), finding.code, finding.message));
+        let help = finding.help.iter().flat_map(|help| help.lines());
+        lines.extend(help.map(|line| format!("  help: {line}")));
     }
-    lines
+    lines.join("\n")
 }

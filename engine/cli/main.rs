@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(dispatch(cli));
+            let outcome = runtime.block_on(Box::pin(dispatch(cli)));
             // A cancelled step may still wait for a server: resume is safe, so leave.
             runtime.shutdown_background();
             outcome
@@ -51,21 +51,21 @@ async fn dispatch(cli: Cli) -> Result<Exit, Stop> {
     match cli.command {
         Command::Validate(args) => commands::validate::run(&args, global),
         Command::Inspect(args) => commands::inspect::run(&args, global).await,
-        Command::Preflight(args) => commands::preflight::run(&args, global).await,
+        Command::Preflight(args) => Box::pin(commands::preflight::run(&args, global)).await,
         Command::Plan(args) => commands::plan::run(&args, global).await,
-        Command::Run(args) => commands::run::run(&args, global).await,
+        Command::Run(args) => Box::pin(commands::run::run(&args, global)).await,
         Command::Resume(args) => commands::resume::run(&args, global).await,
         Command::Status(args) => commands::status::run(&args, global).await,
-        Command::Verify(args) => commands::verify::run(&args, global).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(&args, global)).await,
         Command::Log(args) => commands::log::run(&args, global).await,
         Command::Approve(args) => commands::approve::run(&args, global),
         Command::Limits(args) => commands::limits::run(&args, global),
         Command::Cleanup(args) => commands::cleanup::run(&args, global).await,
         Command::Abort(args) => commands::abort::run(&args, global).await,
         Command::Sandbox(args) => commands::sandbox::run(&args, global).await,
-        Command::Demo(args) => commands::demo::run(&args, global).await,
-        Command::Schema(args) => commands::schema::run(&args),
-        Command::Completions(args) => commands::completions::run(&args),
+        Command::Demo(args) => Box::pin(commands::demo::run(&args, global)).await,
+        Command::Schema(args) => Ok(commands::schema::run(&args)),
+        Command::Completions(args) => Ok(commands::completions::run(&args)),
     }
 }
 

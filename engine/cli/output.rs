@@ -17,10 +17,9 @@ pub(crate) enum Format {
 /// Writes data. A reader that has gone away (`| head`) is no error.
 pub(crate) fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
-        true => Ok(()),
-        false => out.write_all(b"\n"),
-    });
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     if written.and_then(|()| out.flush()).is_err() {
         leave_quietly();
     }

@@ -1,6 +1,7 @@
 //! What a run has done, as the fold of its records: phases with times, rows and bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use pgkedge_model::{
@@ -94,7 +95,8 @@ impl Report {
             let mut line = format!("  {:width$}  {steps:>9} steps  {time:>10}", phase.phase);
             if phase.rows > 0 || phase.bytes > 0 {
                 let rows = numbers::counted(phase.rows, "row");
-                line.push_str(&format!("  {rows:>16}  {:>10}", numbers::bytes(phase.bytes)));
+                write!(line, "  {rows:>16}  {:>10}", numbers::bytes(phase.bytes))
+                    .expect("a String takes every text");
             }
             lines.push(line);
         }
@@ -160,7 +162,7 @@ fn busy_seconds<'a>(
 ) -> BTreeMap<&'a str, f64> {
     let phase_of: BTreeMap<&StepId, &str> =
         header.graph.steps().map(|node| (&node.id, node.phase.0.as_str())).collect();
-    let mut open: BTreeMap<&str, BTreeMap<StepId, ()>> = BTreeMap::new();
+    let mut open: BTreeMap<&str, BTreeSet<StepId>> = BTreeMap::new();
     let mut since: BTreeMap<&str, Timestamp> = BTreeMap::new();
     let mut seconds: BTreeMap<&str, f64> = BTreeMap::new();
     let mut last = None;
@@ -176,14 +178,14 @@ fn busy_seconds<'a>(
                 if steps.is_empty() {
                     since.insert(phase, stamped.at);
                 }
-                steps.insert(step.clone(), ());
+                steps.insert(step.clone());
             }
             Record::StepSucceeded { step, .. }
             | Record::StepFailed { step, .. }
             | Record::ServiceReady { step, .. } => {
                 let Some(phase) = phase_of.get(step) else { continue };
                 let steps = open.entry(phase).or_default();
-                if steps.remove(step).is_some() && steps.is_empty() {
+                if steps.remove(step) && steps.is_empty() {
                     add(&mut seconds, phase, since[phase], stamped.at);
                 }
             }
@@ -202,7 +204,7 @@ fn busy_seconds<'a>(
 }
 
 fn close_all<'a>(
-    open: &mut BTreeMap<&'a str, BTreeMap<StepId, ()>>,
+    open: &mut BTreeMap<&'a str, BTreeSet<StepId>>,
     since: &mut BTreeMap<&'a str, Timestamp>,
     seconds: &mut BTreeMap<&'a str, f64>,
     until: Timestamp,

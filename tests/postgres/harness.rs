@@ -8,45 +8,45 @@ use pgkedge_sandbox::{Options, Sandbox, Temporary};
 use serde_json::Value;
 
 /// A source and a target, a plan between them, and a folder for the run's state.
-pub struct Move {
-    pub sandbox: Temporary,
-    pub state: PathBuf,
+pub(crate) struct Move {
+    pub(crate) sandbox: Temporary,
+    pub(crate) state: PathBuf,
 }
 
 /// Which server of the pair.
 #[derive(Clone, Copy)]
-pub enum Side {
+pub(crate) enum Side {
     Source,
     Target,
 }
 
 /// How a command ended.
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Move {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&Options::default())
     }
 
-    pub fn with(options: &Options) -> Self {
+    pub(crate) fn with(options: &Options) -> Self {
         let sandbox = Sandbox::up(options).expect("a sandbox starts").temporary();
         let state = sandbox.folder.join("run");
         Self { sandbox, state }
     }
 
     /// A pair whose source holds a database of `tests/postgres/databases`.
-    pub fn of(database: &str) -> Self {
+    pub(crate) fn of(database: &str) -> Self {
         let this = Self::new();
         this.load(database);
         this
     }
 
     /// Loads a file of `tests/postgres/databases` into the source.
-    pub fn load(&self, database: &str) {
+    pub(crate) fn load(&self, database: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/databases");
         let file = folder.join(database);
         let output = self
@@ -59,7 +59,7 @@ impl Move {
     }
 
     /// Runs SQL on a server, and returns what it prints, unaligned and without headers.
-    pub fn sql(&self, side: Side, sql: &str) -> String {
+    pub(crate) fn sql(&self, side: Side, sql: &str) -> String {
         let output = self
             .psql_command(side)
             .args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql])
@@ -68,6 +68,19 @@ impl Move {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{sql}: {error}");
         String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+
+    /// Runs a script of many statements in one session.
+    pub fn sql_script(&self, side: Side, script: &str) {
+        let path = self.sandbox.folder.join("script.sql");
+        std::fs::write(&path, script).expect("the script is written");
+        let output = self
+            .psql_command(side)
+            .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(&path)
+            .output()
+            .expect("psql starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn psql_command(&self, side: Side) -> Command {
@@ -85,12 +98,12 @@ impl Move {
     }
 
     /// The plan that the sandbox wrote.
-    pub fn plan(&self) -> PathBuf {
+    pub(crate) fn plan(&self) -> PathBuf {
         self.sandbox.plan()
     }
 
     /// Writes a plan that has further fields after the databases.
-    pub fn plan_with(&self, fields: &str) -> PathBuf {
+    pub(crate) fn plan_with(&self, fields: &str) -> PathBuf {
         let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
         let path = self.sandbox.folder.join("edited.yaml");
         std::fs::write(&path, format!("{text}{fields}")).expect("the plan is written");
@@ -98,44 +111,27 @@ impl Move {
     }
 
     /// `pgkedge run` of the sandbox's plan.
-    pub fn run(&self) -> Ended {
+    pub(crate) fn run(&self) -> Ended {
         self.run_plan(&self.plan())
     }
 
-    pub fn run_plan(&self, plan: &Path) -> Ended {
+    pub(crate) fn run_plan(&self, plan: &Path) -> Ended {
         pgkedge(&["run", text(plan), "--yes", "--state", text(&self.state)])
     }
 
     /// `pgkedge <command> --state <the run's>`.
-    pub fn of_run(&self, command: &[&str]) -> Ended {
+    pub(crate) fn of_run(&self, command: &[&str]) -> Ended {
         pgkedge(&[command, &["--state", text(&self.state)]].concat())
     }
 
     /// The JSON that `status` prints.
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let ended = self.of_run(&["status", "--output", "json"]);
         serde_json::from_str(&ended.stdout).expect("status prints JSON")
     }
 
-    /// Starts `pgkedge` and returns while it works.
-    pub fn started(&self, arguments: &[&str]) -> Child {
-        command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
-    }
-
-    /// Waits until something holds, for a minute at most.
-    #[track_caller]
-    pub fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
-        for _ in 0..600 {
-            if holds() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("waited a minute for {what}");
-    }
-
     /// Fails unless nothing of pgkedge's own is on either server.
-    pub fn assert_nothing_is_left(&self) {
+    pub(crate) fn assert_nothing_is_left(&self) {
         let schemas =
             "select pg_catalog.count(*) from pg_catalog.pg_namespace where nspname like 'pgkedge%'";
         let sessions = "select pg_catalog.count(*) from pg_catalog.pg_stat_activity \
@@ -147,8 +143,26 @@ impl Move {
     }
 }
 
+/// Starts the program and returns while it works.
+pub(crate) fn started(arguments: &[&str]) -> Child {
+    command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
+}
+
+/// Waits until something holds, for a minute at most.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let held = (0..600).any(|_| {
+        let held = holds();
+        if !held {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        held
+    });
+    assert!(held, "waited a minute for {what}");
+}
+
 /// Runs the program to its end.
-pub fn pgkedge(arguments: &[&str]) -> Ended {
+pub(crate) fn pgkedge(arguments: &[&str]) -> Ended {
     command(arguments).output().expect("pgkedge starts").into()
 }
 
@@ -158,14 +172,14 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("paths of tests are UTF-8")
 }
 
 impl Ended {
     /// Fails with everything that was printed unless the exit code is this one.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(
             self.code,
             Some(code),

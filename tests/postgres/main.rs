@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod dry_run;
 mod full_load;
 mod refusals;
 mod resume;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Move, Side, text};
+use crate::harness::{Move, Side, pgkedge, started, text, wait_for};
 
 /// A table that is loaded in many parts, and some beside it.
 const ROWS: &str = "
@@ -18,14 +18,14 @@ fn a_run_killed_ten_times_ends_with_equal_content() {
     moved.sql(Side::Source, ROWS);
     let plan = moved.plan_with("load: { part_size: 2MiB, workers: 2 }\n");
     let state = text(&moved.state).to_owned();
-    let mut child = moved.started(&["run", text(&plan), "--yes", "--state", &state]);
-    moved.wait_for("its journal", || moved.state.join("journal.sqlite").exists());
+    let mut child = started(&["run", text(&plan), "--yes", "--state", &state]);
+    wait_for("its journal", || moved.state.join("journal.sqlite").exists());
     for kill in 0..10 {
         std::thread::sleep(Duration::from_millis(300 + 70 * kill));
         // It may have finished before: then resume has nothing to do, which is fine as well.
         drop(child.kill());
         child.wait().expect("it was started");
-        child = moved.started(&["resume", "--state", &state]);
+        child = started(&["resume", "--state", &state]);
     }
     drop(child.kill());
     child.wait().expect("it was started");
@@ -40,16 +40,8 @@ fn an_aborted_run_leaves_the_target_as_it_was() {
     let moved = Move::new();
     moved.sql(Side::Source, ROWS);
     let plan = moved.plan_with("");
-    crate::harness::pgkedge(&[
-        "run",
-        text(&plan),
-        "--yes",
-        "--state",
-        text(&moved.state),
-        "--until",
-        "load",
-    ])
-    .expect(0);
+    pgkedge(&["run", text(&plan), "--yes", "--state", text(&moved.state), "--until", "load"])
+        .expect(0);
     moved.of_run(&["abort", "--yes"]).expect(0);
     moved.assert_nothing_is_left();
     let objects = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
@@ -64,9 +56,9 @@ fn a_second_runner_is_refused_and_told_who_holds_the_run() {
         "phases:\n  - name: wait\n    after: schema\n    steps:\n      - { name: ask, kind: approval, message: Go on? }\n",
     );
     let state = text(&moved.state).to_owned();
-    let mut child = moved.started(&["run", text(&plan), "--yes", "--state", &state]);
-    moved.wait_for("its journal", || moved.state.join("journal.sqlite").exists());
-    moved.wait_for("the approval", || {
+    let mut child = started(&["run", text(&plan), "--yes", "--state", &state]);
+    wait_for("its journal", || moved.state.join("journal.sqlite").exists());
+    wait_for("the approval", || {
         moved.status()["report"]["running"].to_string().contains("wait/ask")
     });
     moved.of_run(&["resume"]).expect(6);

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pgkedge_runtime::UndoScope;
 use pgkedge_steps::LiveSessions;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     engine::take_back(&folder, UndoScope::Scaffold, global).await
 }
 
-async fn scan_databases(path: &PathBuf, args: &Args, global: &Global) -> Result<Exit, Stop> {
+async fn scan_databases(path: &Path, args: &Args, global: &Global) -> Result<Exit, Stop> {
     let plan = plans::read(path)?;
     let endpoints = plans::endpoints(&plan.databases, &plans::absolute(path)?);
     let mut shown = Vec::new();

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     };
     tell("starting a source and a target server, and filling the source");
     let sandbox = started(&Options::default())?;
-    let shown = show(&sandbox, args.size, global, &tell).await;
+    let shown = Box::pin(show(&sandbox, args.size, global, &tell)).await;
     if args.keep {
         tell(&format!("kept; end it: pgkedge sandbox down {}", sandbox.folder.display()));
     } else {
@@ -83,7 +83,7 @@ async fn show(
         ended_well(child.wait().await)?;
     }
     tell("\ncomparing every table and every object again, without the run's help");
-    figures(sandbox, &state, resumed, tell).await
+    Box::pin(figures(sandbox, &state, resumed, tell)).await
 }
 
 /// Starts this program again, its words on stderr, its data nowhere.
@@ -136,7 +136,7 @@ fn ended_well(status: std::io::Result<std::process::ExitStatus>) -> Result<(), S
 
 async fn figures(
     sandbox: &Sandbox,
-    state: &PathBuf,
+    state: &Path,
     resumed: u32,
     tell: &impl Fn(&str),
 ) -> Result<Figures, Stop> {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pgkedge_runtime::Journal;
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let folder = runs::find(args.state.state.as_deref())?;
     let mut journal = engine::open_journal(&folder)?;
-    if journal.checkpoint().closed.is_some_and(|status| status.is_final()) {
+    if journal.checkpoint().closed.is_some_and(pgkedge_model::CloseStatus::is_final) {
         output::say("this run is over; there is nothing to resume");
         return Ok(Exit::Done);
     }
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
 }
 
 /// Replaces the steps that did not start yet by those of an edited plan.
-fn edit(journal: &mut Journal, path: &PathBuf, global: &Global) -> Result<(), Stop> {
+fn edit(journal: &mut Journal, path: &Path, global: &Global) -> Result<(), Stop> {
     let plan = plans::read(path)?;
     let compiled = plans::compiled(&plan, &journal.header().facts)?;
     let changes = pgkedge_compile::edit(journal.header(), journal.checkpoint(), &compiled.graph)

@@ -27,6 +27,12 @@ enum What {
         /// Rows: 1 is some 200,000 in 60 MB.
         #[arg(long, default_value_t)]
         size: Size,
+        /// Folder with the server programs of another version; left out, the installed ones.
+        #[arg(long, value_name = "DIR")]
+        bin: Option<PathBuf>,
+        /// The same for the target alone, to rehearse an upgrade.
+        #[arg(long, value_name = "DIR")]
+        target_bin: Option<PathBuf>,
     },
     /// Stop them and remove their folder
     Down {
@@ -37,14 +43,16 @@ enum What {
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     match &args.what {
-        What::Up { folder, size } => up(folder.as_deref(), *size, global).await,
+        What::Up { folder, size, bin, target_bin } => {
+            let (folder, bin, target_bin) = (folder.clone(), bin.clone(), target_bin.clone());
+            up(&Options { folder, bin, target_bin, ..Options::default() }, *size, global).await
+        }
         What::Down { folder } => down(folder, global),
     }
 }
 
-async fn up(folder: Option<&Path>, size: Size, global: &Global) -> Result<Exit, Stop> {
-    let options = Options { folder: folder.map(Path::to_owned), ..Options::default() };
-    let sandbox = started(&options)?;
+async fn up(options: &Options, size: Size, global: &Global) -> Result<Exit, Stop> {
+    let sandbox = started(options)?;
     if let Err(stop) = fill(&sandbox, size).await {
         Sandbox::down(&sandbox.folder).map_err(|error| sandbox_stop(&error))?;
         return Err(stop);

@@ -1,4 +1,4 @@
-use crate::exit::{Exit, Stop};
+use crate::exit::Exit;
 use crate::output;
 
 /// Print a JSON Schema, for editors and for checks elsewhere
@@ -15,11 +15,11 @@ enum Document {
     Pipeline,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
+pub(crate) fn run(args: &Args) -> Exit {
     let schema = match args.document {
         Document::Plan => pgkedge_plan::plan_schema(pgkedge_steps::kinds()),
         Document::Pipeline => pgkedge_plan::pipeline_schema(pgkedge_steps::kinds()),
     };
     output::print(&serde_json::to_string_pretty(&schema).expect("a schema serializes"));
-    Ok(Exit::Done)
+    Exit::Done
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use pgkedge_model::{Event, EventSink, Record, RunHeader, StampedRecord, StepId, Timestamp};
 
+use serde_json::Value;
+
 use crate::exit::Shown;
 use crate::numbers;
 use crate::output::say;
@@ -81,15 +83,18 @@ impl Lines {
             }),
             Record::StepSucceeded { step, output, adopted, .. } => {
                 let how = if *adopted { "found done" } else { "done" };
-                let mut line = format!("{how}  {}  {}", self.named(step), took(step, seen));
                 let (rows, bytes) = (figure(output, "rows"), figure(output, "bytes"));
-                if rows > 0 || bytes > 0 {
-                    line.push_str(&format!("  {}", numbers::counted(rows, "row")));
-                }
-                if bytes > 0 {
-                    line.push_str(&format!("  {}", numbers::bytes(bytes)));
-                }
-                Some(line)
+                let rows = (rows > 0).then(|| numbers::counted(rows, "row"));
+                let bytes = (bytes > 0).then(|| numbers::bytes(bytes));
+                let line = [how.to_owned(), self.named(step), took(step, seen)];
+                let line: Vec<_> = line.into_iter().chain(rows).chain(bytes).collect();
+                Some(
+                    [line.join("  ")]
+                        .into_iter()
+                        .chain(worth_reading(output))
+                        .collect::<Vec<_>>()
+                        .join("\n"),
+                )
             }
             Record::ServiceReady { step, .. } => Some(format!("holds  {}", self.named(step))),
             Record::ServiceStopped { step } => Some(format!("let go  {}", self.named(step))),
@@ -106,6 +111,18 @@ impl Lines {
     fn named(&self, step: &StepId) -> String {
         self.steps.get(step).cloned().unwrap_or_else(|| step.0.clone())
     }
+}
+
+/// Warnings of a preflight and notes of a comparison, which did not stop the step.
+fn worth_reading(output: &Value) -> Vec<String> {
+    let list = |field: &str| output.get(field).and_then(Value::as_array).into_iter().flatten();
+    let warnings = list("findings").filter(|finding| finding["severity"] == "warning");
+    let warnings = warnings.filter_map(|finding| finding["message"].as_str());
+    let notes = list("notes").filter_map(Value::as_str);
+    warnings
+        .map(|text| format!("  warning: {text}"))
+        .chain(notes.map(|text| format!("  note: {text}")))
+        .collect()
 }
 
 impl EventSink for Lines {

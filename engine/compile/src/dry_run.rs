@@ -1,8 +1,10 @@
 //! What a run would do, statement by statement, before anything is done: for people and programs.
 
+mod document;
 mod locks;
+mod overview;
+mod page;
 mod statements;
-mod view;
 
 use std::collections::BTreeMap;
 
@@ -57,12 +59,13 @@ impl<'a> Subject<'a> {
 
 /// The dry-run for people.
 pub fn text(subject: Subject<'_>, options: &Options) -> Result<String, RenderError> {
-    pgkedge_render::text("dry_run", &view::Text::of(subject, options))
+    pgkedge_render::text("dry_run", &page::Page::of(subject, options))
 }
 
 /// The dry-run for programs: the whole graph, with every statement.
 pub fn json(subject: Subject<'_>, options: &Options) -> Value {
-    serde_json::to_value(view::Document::of(subject, options)).expect("views have only string keys")
+    serde_json::to_value(document::Document::of(subject, options))
+        .expect("views have only string keys")
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod compile;
 mod drawing;
 pub mod dry_run;
 mod edit;
-mod nearest;
 mod passes;
 mod rules;
 #[cfg(test)]

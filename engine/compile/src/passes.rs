@@ -1,7 +1,8 @@
 //! From chosen tables to sealed graph: each pass does one thing, in the order in which they stand here.
 //!
 //! Drafts keep program order, that of the plan and of the catalog, until the graph is sealed. Edges
-//! only lead back in that order, so that no pass can make a cycle.
+//! lead back in that order, but for one kind: what uses an object of the archive waits for the step
+//! that creates it, wherever that is declared in the phase.
 
 mod assemble;
 mod chain;

@@ -24,6 +24,7 @@ mod written;
 pub use check::{Pipelines, PlanSource, check};
 pub use codes::CODES;
 pub use expanded::expanded_yaml;
+pub use nearest::nearest;
 pub use pattern::{InvalidPattern, Pattern};
 pub use plan::{GroupPlan, PhasePlan, Plan, Property, Selector, TablePatterns, Waiver};
 pub use report::{Problem, Rejection, Report, located, report};

@@ -1,10 +1,7 @@
 //! Which name was meant.
 
 /// The candidate that is most like `name`, if any is like it at all.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (name, most) = (name.to_lowercase(), (name.chars().count() / 3).max(2));
     candidates
         .into_iter()

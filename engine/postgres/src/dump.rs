@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use tempfile::NamedTempFile;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
-use crate::libpq::{Address, ChannelBinding, Route, SessionKind, WishedMode, line_for_any_server};
+use crate::libpq::{Address, ChannelBinding, Route, SessionKind, WishedMode, line, passfile_name};
 use crate::tls::system_certificates;
 
 /// Variables of libpq that would change where or how a child connects.
@@ -138,8 +138,14 @@ fn places(route: &Route) -> Vec<(&'static str, OsString)> {
 /// not look for one elsewhere.
 fn password_file(route: &Route) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
-    if let Some(password) = route.hosts.iter().find_map(|host| host.password.as_ref()) {
-        file.write_all(line_for_any_server(password.expose_secret()).as_bytes())?;
+    for host in &route.hosts {
+        if let Some(password) = &host.password {
+            // Which folder of sockets is its default one depends on how a libpq was built.
+            for name in [passfile_name(&host.name), &host.name] {
+                let line = line(name, host.address.port(), password.expose_secret());
+                file.write_all(line.as_bytes())?;
+            }
+        }
     }
     file.flush()?;
     Ok(file)

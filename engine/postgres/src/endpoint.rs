@@ -39,6 +39,17 @@ impl Login<'_> {
         format!("log in to {}/{database} as {user}", self.way.place())
     }
 
+    /// Refuses to log in, for a reason that someone has to mend.
+    pub(crate) fn refused(&self, fact: impl std::fmt::Display) -> Failure {
+        let message = format!("{}: cannot {}: {fact}", self.server(), self.doing());
+        Failure::new(FailureClass::Operator, message)
+    }
+
+    pub(crate) fn no_password(&self) -> Failure {
+        self.refused("the server asks for a password, and none is known")
+            .help("put one into the url's secret, PGPASSWORD or the password file")
+    }
+
     /// Refuses a server that is not of the kind that was asked for.
     pub(crate) fn check_kind(&self, in_recovery: bool) -> Result<(), Failure> {
         let (fits, kind) = match self.route.session_kind {

@@ -19,8 +19,6 @@ const PINS: &[(&str, &str)] = &[
     ("xmloption", "content"),
     ("array_nulls", "on"),
     ("standard_conforming_strings", "on"),
-    ("backslash_quote", "safe_encoding"),
-    ("escape_string_warning", "off"),
     ("quote_all_identifiers", "off"),
     ("transform_null_equals", "off"),
     ("check_function_bodies", "off"),
@@ -43,10 +41,12 @@ const PINS: &[(&str, &str)] = &[
 /// What a load part reports as done must survive a crash of the target.
 const TARGET_PINS: &[(&str, &str)] = &[("synchronous_commit", "on")];
 
-/// Set after the login, as far as the server knows them.
-const NEWER_PINS: &[(&str, &str)] = &[
+/// Set after the login, as far as the server knows them: newer ones, and old ones that may go.
+const LATER_PINS: &[(&str, &str)] = &[
+    ("backslash_quote", "safe_encoding"),
     ("client_connection_check_interval", "5s"),
     ("default_table_access_method", "heap"),
+    ("escape_string_warning", "off"),
     ("idle_session_timeout", "0"),
     ("jit", "off"),
     ("transaction_timeout", "0"),
@@ -56,7 +56,7 @@ const NEWER_PINS: &[(&str, &str)] = &[
 pub fn shown_pins() -> Vec<String> {
     let shown = |(name, value): &(&str, &str)| format!("{name} = {}", quote_literal(value));
     let target = TARGET_PINS.iter().map(|pin| format!("{} (on the target)", shown(pin)));
-    PINS.iter().chain(NEWER_PINS).map(shown).chain(target).collect()
+    PINS.iter().chain(LATER_PINS).map(shown).chain(target).collect()
 }
 
 /// The `options` of the startup packet; the user's come first, so that ours win.
@@ -70,15 +70,17 @@ pub(crate) fn startup_options(server: Server, users: Option<&str>) -> String {
 }
 
 /// The first statement of a session: pins the rest, tells what the server is, and takes the
-/// session's own name as its last action. Columns: version, in recovery, pinned, name.
+/// session's own name as its last action. Columns: version, in recovery, one of the pins of the
+/// startup packet, and what is of no interest.
 pub(crate) fn opening_statement(application: &str) -> String {
-    let pins: Vec<String> = NEWER_PINS
+    let pins: Vec<String> = LATER_PINS
         .iter()
         .map(|(name, value)| format!("({}, {})", quote_literal(name), quote_literal(value)))
         .collect();
     format!(
         "select pg_catalog.current_setting('server_version_num'), \
          pg_catalog.pg_is_in_recovery(), \
+         pg_catalog.current_setting('synchronize_seqscans'), \
          (select pg_catalog.count(pg_catalog.set_config(pin.name, pin.value, false)) \
          from (values {}) pin (name, value) join pg_catalog.pg_settings s on s.name = pin.name), \
          pg_catalog.set_config('application_name', {}, false)",

@@ -229,6 +229,11 @@ fn config(login: &Login<'_>) -> Config {
 
 /// Errors that neither the server nor the socket reports are about how we log in.
 fn login_failure(login: &Login<'_>, error: tokio_postgres::Error) -> Failure {
+    // The library has no other way to say so.
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    if cause.as_deref() == Some("password missing") {
+        return login.no_password();
+    }
     let mut failure = sqlstate::failure(login.server(), error, &login.doing());
     if failure.sqlstate.is_none() && failure.class == FailureClass::Permanent {
         failure.class = FailureClass::Operator;
@@ -251,6 +256,12 @@ pub(crate) fn opened(login: &Login<'_>, row: Option<&Row>) -> Result<ServerVersi
         let message = format!("{}: the server does not tell its version", login.server());
         return Err(Failure::permanent(message));
     };
+    // The server's default is on: a pooler may take settings and leave them out.
+    if row.and_then(|row| row.get(2)) != Some("off") {
+        return Err(login
+            .refused("the session's settings do not get through")
+            .help("connect to the server itself: a pooler or proxy is in the way"));
+    }
     login.check_kind(row.and_then(|row| row.get(1)) == Some("t"))?;
     Ok(version)
 }

@@ -42,20 +42,25 @@ pub(crate) fn encode_piece(piece: &Piece) -> String {
 
 /// The statements of a rendered block.
 pub(crate) fn statements(rendered: &str) -> Result<Vec<Vec<Piece>>, Undecodable> {
-    let mut statements = Vec::new();
+    let texts = split(rendered);
+    texts.iter().filter(|text| !text.is_empty()).map(|text| decode(text)).collect()
+}
+
+/// Splits at lines that end with the template's own separator. Written on a line of its own, it moves
+/// to the end of the line before where that one ends with a block tag, which takes the line break.
+fn split(rendered: &str) -> Vec<String> {
+    let mut texts = Vec::new();
     let mut lines: Vec<&str> = Vec::new();
     for line in rendered.split('\n').chain([SEPARATOR]) {
-        if line.trim() != SEPARATOR {
+        let Some(last) = line.trim_end().strip_suffix(SEPARATOR) else {
             lines.push(line);
             continue;
-        }
-        let statement = lines.join("\n");
+        };
+        lines.push(last);
+        texts.push(lines.join("\n").trim().to_owned());
         lines.clear();
-        if !statement.trim().is_empty() {
-            statements.push(decode(statement.trim())?);
-        }
     }
-    Ok(statements)
+    texts
 }
 
 /// The pieces of an encoded text, with neighbouring SQL joined.
@@ -91,11 +96,7 @@ pub(crate) fn decode(encoded: &str) -> Result<Vec<Piece>, Undecodable> {
 
 /// Whether a rendered block's own text closes a statement; one inside a value does not.
 pub(crate) fn closes_a_statement(rendered: &str) -> bool {
-    rendered
-        .split('\n')
-        .collect::<Vec<_>>()
-        .split(|line| line.trim() == SEPARATOR)
-        .any(|statement| statement.join("\n").trim_end().ends_with(';'))
+    split(rendered).iter().any(|text| text.ends_with(';'))
 }
 
 #[cfg(test)]
@@ -124,6 +125,12 @@ mod tests {
         let rendered = format!("select {}\n  ;;  \nselect 2\n;;\n\n;;\n", encode("'\n;;\n'"));
         let statements = statements(&rendered).unwrap();
         assert_eq!(statements, [vec![Piece::sql("select '\n;;\n'")], vec![Piece::sql("select 2")]]);
+    }
+
+    #[test]
+    fn a_separator_whose_line_break_a_block_tag_took_splits_as_well() {
+        let statements = statements("select 1;;\nselect 2").unwrap();
+        assert_eq!(statements, [[Piece::sql("select 1")], [Piece::sql("select 2")]]);
     }
 
     #[test]

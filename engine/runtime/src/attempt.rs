@@ -77,6 +77,10 @@ impl Attempt {
         {
             return Ok(Made::Adopted(output));
         }
+        // A query that starts after the others were cancelled would not be.
+        if self.context.stop.stage() >= StopStage::Cancel {
+            return Err(Context::cancelled(&self.node.id));
+        }
         Point::BeforeEffect.reach(&self.node.kind);
         let output =
             caught(&self.node.id, async || self.context.performer.perform(self.call()).await)

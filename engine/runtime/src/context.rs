@@ -70,7 +70,7 @@ impl Context {
             .filter_map(|need| Some((need.clone(), checkpoint.state(need).output()?.clone())))
             .collect::<BTreeMap<StepId, Value>>();
         let notes = checkpoint.notes.get(&node.id).cloned().unwrap_or_default();
-        // No step kind of this engine loads by group yet: every load is the first.
+        // A node does not say yet which group's load it belongs to: every load is the first.
         Call { node: Arc::clone(node), attempt, generation: 0, inputs, notes, reporter }
     }
 

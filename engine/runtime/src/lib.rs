@@ -17,6 +17,9 @@ mod scheduler;
 mod stop;
 mod undo;
 
+#[cfg(test)]
+mod tests;
+
 pub use journal::{Journal, JournalError, JournalReader, Request};
 pub use report::{RunError, RunOptions, RunReport, UndoReport};
 pub use retry::RetryPolicy;

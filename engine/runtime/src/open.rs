@@ -23,8 +23,8 @@ pub(crate) async fn open(
     let header = journal.header();
     let before = appender.checkpoint().clone();
     let epoch = Epoch(before.epoch.map_or(1, |last| last.0 + 1));
-    let record =
-        Record::RunOpened { run_id: header.run_id.clone(), epoch, engine: header.engine.clone() };
+    let (run_id, engine) = (header.run_id.clone(), env!("CARGO_PKG_VERSION").to_owned());
+    let record = Record::RunOpened { run_id, epoch, engine };
     appender.append(record).await?;
     match fence.acquire(header, epoch).await {
         Ok(guard) => {

@@ -47,7 +47,7 @@ impl RetryPolicy {
         hasher.update(&self.seed.to_le_bytes()).update(&round.to_le_bytes());
         hasher.update(step.0.as_bytes());
         let jitter = u32::from(hasher.finalize().as_bytes()[0]);
-        whole - whole / 4 * jitter / 256
+        whole.saturating_sub(whole / 4 * jitter / 256)
     }
 }
 

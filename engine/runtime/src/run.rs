@@ -77,7 +77,7 @@ enum Woken {
 }
 
 /// Why the loop ended.
-pub(crate) enum End {
+enum End {
     Closed(CloseStatus),
     /// The user did not want to wait any longer.
     Left,
@@ -86,7 +86,7 @@ pub(crate) enum End {
 }
 
 struct Runner {
-    pub(crate) context: Arc<Context>,
+    context: Arc<Context>,
     scheduler: Scheduler,
     options: RunOptions,
     tasks: JoinSet<Woken>,
@@ -324,8 +324,8 @@ impl Runner {
     }
 
     fn report(self, status: CloseStatus, cause: Option<RunError>) -> RunReport {
-        let stopped_at =
-            self.options.until.filter(|_| cause.is_none() && self.scheduler.is_done_for_now());
+        let as_asked = status == CloseStatus::Interrupted && self.scheduler.is_done_for_now();
+        let stopped_at = self.options.until.filter(|_| as_asked);
         RunReport {
             status,
             abandoned: self.scheduler.abandoned(),

@@ -158,6 +158,9 @@ impl Undoing {
 
     async fn close(&mut self) {
         let status = match self.scope {
+            _ if self.context.stop.stage() > StopStage::Go && !self.report.left.is_empty() => {
+                CloseStatus::Interrupted
+            }
             _ if !self.report.left.is_empty() => CloseStatus::Failed,
             UndoScope::Scaffold => CloseStatus::CleanedUp,
             UndoScope::Everything => CloseStatus::Aborted,

@@ -13,9 +13,7 @@ pub(crate) fn key(entry: &Entry) -> String {
 /// An entry comes after those that it depends on.
 pub(crate) fn touches(entry: &Entry) -> Vec<Touch> {
     let read = |number: &u32| Touch::read(Object::new("entry", number));
-    // Owners and grantees must be there; which entry names which role only its text knows.
-    let roles = Touch::read(Object::new("roles", Server::Target));
-    let mut touches: Vec<Touch> = entry.depends.iter().map(read).chain([roles]).collect();
+    let mut touches: Vec<Touch> = entry.depends.iter().map(read).collect();
     touches.push(Touch::write(Object::new("entry", entry.number)));
     touches
 }
@@ -83,6 +81,14 @@ pub(crate) fn words(sql: &str) -> Vec<&str> {
         rest = after.trim_start();
     }
     words
+}
+
+/// The name that an identifier of a statement stands for.
+pub(crate) fn unquoted(ident: &str) -> String {
+    match ident.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => ident.to_owned(),
+    }
 }
 
 /// The place of an entry's object, for findings.

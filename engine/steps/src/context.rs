@@ -11,11 +11,9 @@ use pgkedge_postgres::{Endpoint, Ledger, Pool, Pooled, Sql, Wire};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-/// Sessions that only read, per server: probes are short, and this many at a time are enough.
-const READERS: usize = 4;
 /// The scheduler admits steps by the plan's limits, which change while a run goes on: this many
-/// sessions for effects is the most that a plan can ask for.
-const EFFECTS: usize = 1_000;
+/// sessions of a sort is the most that a plan can ask for. Steps that compare read for hours.
+const SESSIONS: usize = 1_000;
 
 /// The epoch of this runner, told by the fence to the performer.
 #[derive(Debug, Clone, Default)]
@@ -83,11 +81,10 @@ impl StepContext {
         cancel: Cancel,
     ) -> Self {
         let pools = |(server, endpoint): (&Server, &Endpoint)| {
-            let pool = |job, size| {
-                Pool::new(endpoint.clone(), application(&header.run_id, epoch, job), size)
+            let pool = |job| {
+                Pool::new(endpoint.clone(), application(&header.run_id, epoch, job), SESSIONS)
             };
-            let effects = pool("do", EFFECTS);
-            let reads = pool("read", READERS);
+            let (effects, reads) = (pool("do"), pool("read"));
             (*server, ServerPools { endpoint: endpoint.clone(), effects, reads })
         };
         Self {
@@ -145,15 +142,6 @@ impl StepContext {
         client_encoding: Option<&str>,
     ) -> Result<Pooled<Wire>, Failure> {
         self.pools(server)?.effects.wire(client_encoding).await
-    }
-
-    /// A session for reads that relays COPY.
-    pub(crate) async fn read_wire(
-        &self,
-        server: Server,
-        client_encoding: Option<&str>,
-    ) -> Result<Pooled<Wire>, Failure> {
-        self.pools(server)?.reads.wire(client_encoding).await
     }
 
     /// The parameters that the kind's `expand` gave to a member.

@@ -8,7 +8,7 @@ use crate::archive::{find_word, split_once, words};
 pub(crate) fn statements(entry: &Entry, target_major: u32) -> Vec<String> {
     match entry.kind.as_str() {
         "DEFAULT" => drop_default(entry).into_iter().collect(),
-        "DEFAULT ACL" => entry.statements.iter().rev().filter_map(|sql| invert(sql)).collect(),
+        "DEFAULT ACL" => inverted(entry),
         "USER MAPPING" => drop_user_mapping(entry).into_iter().collect(),
         _ => drop_object(entry, target_major).into_iter().collect(),
     }
@@ -32,7 +32,12 @@ pub(crate) fn user_mapping(entry: &Entry) -> Option<&str> {
     Some(mapping[..end].trim())
 }
 
-/// Default privileges go back to what they are for everyone when each change is reversed.
+/// Each grant as a revocation and the other way round, last one first: privileges, and default
+/// ones, go back to what they were when each change is reversed.
+pub(crate) fn inverted(entry: &Entry) -> Vec<String> {
+    entry.statements.iter().rev().filter_map(|sql| invert(sql)).collect()
+}
+
 fn invert(sql: &str) -> Option<String> {
     let words = words(sql);
     let at = words.iter().position(|word| *word == "GRANT" || *word == "REVOKE")?;
@@ -41,7 +46,7 @@ fn invert(sql: &str) -> Option<String> {
     let head = words.get(..at)?.join(" ");
     let what = words.get(at + 1..to)?.join(" ");
     let whom = words.get(to + 1)?;
-    Some(format!("{head} {verb} {what} {link} {whom}"))
+    Some(format!("{head} {verb} {what} {link} {whom}").trim_start().to_owned())
 }
 
 fn drop_object(entry: &Entry, target_major: u32) -> Option<String> {
@@ -50,6 +55,8 @@ fn drop_object(entry: &Entry, target_major: u32) -> Option<String> {
         // Goes with its table, or only its table can let go of it.
         "default value" | "table column" | "publication relation" | "publication namespace" => None,
         "sequence" if is_identity(entry) => None,
+        // A partition's copy of its parent's trigger: the entry only switches it.
+        "trigger" if !is_created(entry) => None,
         "rule" if identity.starts_with("\"_RETURN\" on ") => None,
         "table constraint" => {
             let (name, table) = split_once(identity, " on ")?;
@@ -63,8 +70,9 @@ fn drop_object(entry: &Entry, target_major: u32) -> Option<String> {
             let (of, language) = split_once(identity, " on language ")?;
             Some(format!("drop transform if exists {of} language {language}"))
         }
-        // The functions of a base type need it and it needs them; views may go round in circles.
-        "type" | "view" => Some(format!("drop {kind} if exists {identity} cascade")),
+        // The functions of a base type need it and it needs them; views and functions may go round
+        // in circles.
+        "type" | "view" | "function" => Some(format!("drop {kind} if exists {identity} cascade")),
         "composite type" => Some(format!("drop type if exists {identity} cascade")),
         "aggregate" if target_major >= 11 => Some(format!("drop routine if exists {identity}")),
         "statistics object" => Some(format!("drop statistics if exists {identity}")),
@@ -85,7 +93,6 @@ const DROPPABLE: &[&str] = &[
     "event trigger",
     "extension",
     "foreign table",
-    "function",
     "index",
     "language",
     "materialized view",
@@ -106,6 +113,10 @@ const DROPPABLE: &[&str] = &[
     "text search template",
     "trigger",
 ];
+
+fn is_created(entry: &Entry) -> bool {
+    entry.statements.iter().any(|sql| sql.starts_with("CREATE "))
+}
 
 /// The sequence of an identity column is a part of its table.
 fn is_identity(entry: &Entry) -> bool {
@@ -152,6 +163,8 @@ mod tests {
         let identity = "ALTER TABLE public.t ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (x)";
         assert!(undo("SEQUENCE", identity, ("sequence", "public.t_id_seq")).is_empty());
         assert!(undo("RULE", "", ("rule", "\"_RETURN\" on public.v")).is_empty());
+        let switch = "ALTER TABLE public.part DISABLE TRIGGER audit";
+        assert!(undo("TRIGGER", switch, ("trigger", "audit on public.part")).is_empty());
     }
 
     #[test]

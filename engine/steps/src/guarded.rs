@@ -66,10 +66,6 @@ impl<'a, C: Carrier> Guarded<'a, C> {
         self.carrier.execute(sql).await
     }
 
-    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
-        self.carrier.rows(sql).await
-    }
-
     /// The session, for a relay into it.
     pub(crate) fn carrier(&mut self) -> &mut C {
         self.carrier

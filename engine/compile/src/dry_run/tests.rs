@@ -36,7 +36,7 @@ fn sketch() -> Sketch {
 fn options(brief: bool) -> Options {
     let open = vec!["begin".into(), "select 1 from pgkedge_‹run›.run\nfor share".into()];
     let guard = Guard { open, close: vec!["commit".into()] };
-    Options { session: vec!["search_path = ''".into()], guard, brief }
+    Options { session: vec!["search_path = ''".into(), "TimeZone = 'UTC'".into()], guard, brief }
 }
 
 fn with_subject<T>(show: impl Fn(Subject<'_>) -> T) -> T {

@@ -43,15 +43,19 @@ pub(crate) fn assemble(folded: Folded<'_>, edges: &Edges) -> Loose {
 
 fn ids(units: &[Unit<'_>], nodes: &[Vec<usize>]) -> Vec<StepId> {
     let mut bundles: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut taken: BTreeSet<StepId> = BTreeSet::new();
     let id = |members: &Vec<usize>| {
         let first = &units[members[0]];
         let (phase, name) = (first.phase(), &first.declared.name);
-        if let ([_], [draft]) = (members.as_slice(), first.drafts.as_slice()) {
-            return identify::single(phase, name, &draft.key);
-        }
-        let number = bundles.entry(first.step).or_default();
-        *number += 1;
-        identify::bundle(phase, name, *number)
+        let id = if let ([_], [draft]) = (members.as_slice(), first.drafts.as_slice()) {
+            identify::single(phase, name, &draft.key, |id| taken.contains(id))
+        } else {
+            let number = bundles.entry(first.step).or_default();
+            *number += 1;
+            identify::bundle(phase, name, *number)
+        };
+        taken.insert(id.clone());
+        id
     };
     nodes.iter().map(id).collect()
 }

@@ -9,7 +9,11 @@ use pgkedge_model::{
 use super::Unit;
 use crate::rules;
 
-/// Edges between units, by their places in program order. All lead back.
+/// What an object is called that comes into being when it is first written.
+const CREATED: &str = "entry:";
+
+/// Edges between units, by their places in program order. They lead back, but for those to the
+/// creator of an object.
 #[derive(Default)]
 pub(crate) struct Edges {
     /// What each unit waits for. Only within its phase, outputs and services excepted: phases wait
@@ -25,6 +29,7 @@ pub(crate) struct Edges {
 pub(crate) fn derive_edges(units: &[Unit<'_>], findings: &mut Vec<Finding>) -> Edges {
     let mut edges = Edges::default();
     let mut objects: BTreeMap<&Object, History<'_>> = BTreeMap::new();
+    let creators = creators(units);
     let mut reported = BTreeSet::new();
     for (at, unit) in units.iter().enumerate() {
         let mut needs = BTreeSet::new();
@@ -42,6 +47,13 @@ pub(crate) fn derive_edges(units: &[Unit<'_>], findings: &mut Vec<Finding>) -> E
             }
         }
         for (object, mode) in &unit.touches {
+            if let Some(creator) = creators.get(object).copied().filter(|creator| *creator > at) {
+                // A phase that comes later cannot be waited for; what is missing then shows itself.
+                if units[creator].phase() == unit.phase() {
+                    needs.insert(creator);
+                }
+                continue;
+            }
             let history = objects.entry(object).or_default();
             needs.extend(history.touch(at, *mode, unit.phase()));
         }
@@ -55,6 +67,19 @@ pub(crate) fn derive_edges(units: &[Unit<'_>], findings: &mut Vec<Finding>) -> E
     }
     rules::services_that_nothing_stops(units, &edges.stops, findings);
     edges
+}
+
+/// Who creates each object that is created: what uses it waits, even if it is declared before. The
+/// archive knows the order of such objects better than a list of declared steps can.
+fn creators<'a>(units: &'a [Unit<'_>]) -> BTreeMap<&'a Object, usize> {
+    let mut creators = BTreeMap::new();
+    for (at, unit) in units.iter().enumerate() {
+        let writes = unit.touches.iter().filter(|(_, mode)| **mode == TouchMode::Write);
+        for (object, _) in writes.filter(|(object, _)| object.0.starts_with(CREATED)) {
+            creators.entry(object).or_insert(at);
+        }
+    }
+    creators
 }
 
 /// Who touched one object, as far as it still matters.

@@ -22,8 +22,9 @@ pub(crate) struct Folded<'a> {
     pub(crate) nodes: Vec<Vec<usize>>,
 }
 
-/// Units share a node if their kind allows it, and none of the declared step's units that lie between
-/// would have to run in the midst of it: they must be equally many steps away from its first ones.
+/// Units share a node if their kind allows it and they are equally many units away from the start of
+/// their phase. Edges lead from one such level to another, so nodes can wait for each other no more
+/// than units can.
 pub(crate) fn fold<'a>(units: Vec<Unit<'a>>, edges: &Edges) -> Folded<'a> {
     let levels = levels(&units, edges);
     let mut classes: BTreeMap<Class<'_>, Vec<usize>> = BTreeMap::new();
@@ -72,13 +73,27 @@ fn shared(statements: &[Statement]) -> String {
     serde_json::to_string(statements).expect("statements have only string keys")
 }
 
-/// How many units of its own declared step each has to wait for, one after the other.
+/// How many units of its phase each has to wait for, one after the other. Units on a cycle, which
+/// sealing reports, stay at the start.
 fn levels(units: &[Unit<'_>], edges: &Edges) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(units.len());
-    for (at, unit) in units.iter().enumerate() {
-        let own = edges.needs[at].iter().filter(|need| units[**need].step == unit.step);
-        let level = own.map(|need| levels[*need] + 1).max().unwrap_or(0);
-        levels.push(level);
+    let mut levels = vec![0; units.len()];
+    let mut open = vec![0; units.len()];
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); units.len()];
+    for (at, needs) in edges.needs.iter().enumerate() {
+        for need in needs.iter().filter(|need| units[**need].phase() == units[at].phase()) {
+            followers[*need].push(at);
+            open[at] += 1;
+        }
+    }
+    let mut ready: Vec<usize> = (0..units.len()).filter(|at| open[*at] == 0).collect();
+    while let Some(at) = ready.pop() {
+        for &follower in &followers[at] {
+            levels[follower] = levels[follower].max(levels[at] + 1);
+            open[follower] -= 1;
+            if open[follower] == 0 {
+                ready.push(follower);
+            }
+        }
     }
     levels
 }

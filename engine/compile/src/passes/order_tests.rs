@@ -86,7 +86,48 @@ fn conflict(one: &Drafted, other: &Drafted) -> bool {
     })
 }
 
+/// Drafts that each create an object of the archive, and what each needs, by their places.
+fn archive() -> impl Strategy<Value = (Vec<Drafted>, Vec<(usize, usize)>)> {
+    let fold = prop::sample::select(&FOLDS[..2]);
+    let draft = fold.prop_map(|fold| Drafted { fold, touches: Vec::new() });
+    let drafts = prop::collection::vec(draft, 16);
+    let ranks = Just((0..16).collect::<Vec<usize>>()).prop_shuffle();
+    let pairs = prop::collection::vec((0..16_usize, 0..16_usize), 0..24);
+    (drafts, ranks, pairs).prop_map(|(drafts, ranks, pairs)| {
+        // Needs follow a hidden order that has nothing to do with that of the program.
+        let needs = pairs.into_iter().filter(|(one, other)| ranks[*one] > ranks[*other]);
+        (drafts, needs.collect())
+    })
+}
+
+fn compiled_archive(drafts: &[Drafted], needs: &[(usize, usize)]) -> StepGraph {
+    let mut steps = vec![params(&drafts[..8]), params(&drafts[8..])];
+    for (at, step) in (0..16).map(|at| (at, at / 8)) {
+        let draft = &mut steps[step]["of"][format!("public.t{}", at % 8)];
+        draft["writes"] = json!([format!("entry:{at}")]);
+        let needed = needs.iter().filter(|(one, _)| *one == at);
+        draft["reads"] = needed.map(|(_, other)| format!("entry:{other}")).collect();
+    }
+    let [first, second] = steps.try_into().unwrap();
+    let world =
+        (1..=8).fold(World::new(), |world, at| world.table(at, &format!("public.t{}", at - 1)));
+    let each = Some(Each::Table);
+    let sketch =
+        Sketch::new().step("p/s0", "alone", each, first).step("p/s1", "alone", each, second);
+    sketch.compile(&world).unwrap_or_else(|findings| panic!("{findings:#?}")).graph
+}
+
 proptest! {
+    #[test]
+    fn what_needs_an_object_of_the_archive_runs_after_it((drafts, needs) in archive()) {
+        let graph = compiled_archive(&drafts, &needs);
+        let (ancestors, homes) = (ancestors(&graph), homes(&graph));
+        for (one, other) in needs {
+            let home = |at: usize| homes[&(at / 8, at % 8)].0;
+            prop_assert!(ancestors[home(one)].contains(home(other)), "{one} needs {other}");
+        }
+    }
+
     #[test]
     fn conflicting_drafts_run_in_program_order(program in program()) {
         let graph = compiled(&program);

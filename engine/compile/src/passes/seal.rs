@@ -21,7 +21,7 @@ pub(crate) fn seal(phases: Vec<PhaseName>, loose: Loose) -> Result<StepGraph, Fi
     prove(phases, loose)
 }
 
-/// Passes only make edges that lead back, so a cycle would be a fault of ours: it is named whole.
+/// A cycle is named whole.
 pub(super) fn prove(phases: Vec<PhaseName>, loose: Loose) -> Result<StepGraph, Finding> {
     let Loose { nodes, needs } = loose;
     if let Some(cycle) = first_cycle(&nodes, &needs) {

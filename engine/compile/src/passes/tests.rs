@@ -141,6 +141,22 @@ fn a_bundle_never_holds_a_draft_that_must_run_between_its_others() {
 }
 
 #[test]
+fn what_uses_an_object_waits_for_its_creation_even_if_it_is_declared_before() {
+    // The attached index belongs to a constraint, which a later step creates.
+    let mut world = World::new().table(1, "public.a");
+    world = world.index(11, "public.i1", 1, false).entry(12, "CONSTRAINT", "public.c1", &[1]);
+    world = world.entry(21, "INDEX ATTACH", "public.j1", &[11, 12]);
+    let sketch = Sketch::new()
+        .step("load/index", "small", Some(Each::Index), json!({ "entry": true }))
+        .step("load/constraint", "small", Some(Each::Constraint), json!({ "entry": true }));
+    insta::assert_snapshot!(drawn(&graph(&sketch, &world)), @r"
+    load/index/i1
+    load/constraint/c1
+    load/index/j1 <- load/constraint/c1, load/index/i1
+    ");
+}
+
+#[test]
 fn bundles_share_one_envelope() {
     let mut world = World::new();
     for n in 1..=4 {

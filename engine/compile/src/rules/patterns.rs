@@ -7,8 +7,8 @@ use pgkedge_plan::{GroupPlan, Pattern};
 
 use super::at_plan;
 use crate::compile::Request;
-use crate::nearest::nearest;
 use crate::passes::views;
+use pgkedge_plan::nearest;
 
 pub(crate) fn unmatched_patterns(
     request: Request<'_>,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgkedge_model::{DeclaredStep, Finding, Object, StepId, TouchMode};
 
 use super::at_plan;
-use crate::nearest::nearest;
 use crate::passes::Unit;
+use pgkedge_plan::nearest;
 
 /// Kinds that write what others read, for the help line.
 const WRITERS: &[(&str, &str)] = &[("snapshot", "hold_snapshot"), ("ledger", "create_ledger")];

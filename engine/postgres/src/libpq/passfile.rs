@@ -27,9 +27,10 @@ pub(super) fn find(path: &Path, entrance: &Entrance<'_>) -> Option<SecretString>
     std::fs::read_to_string(path).ok()?.lines().find_map(|line| password(line, entrance))
 }
 
-/// Writes a line that fits every server, for a child process that connects to one.
-pub(crate) fn line_for_any_server(password: &str) -> String {
-    format!("*:*:*:*:{}\n", password.replace('\\', "\\\\").replace(':', "\\:"))
+/// Writes a line for one server, for a child process.
+pub(crate) fn line(host: &str, port: u16, password: &str) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
+    format!("{}:{port}:*:*:{}\n", escaped(host), escaped(password))
 }
 
 fn password(line: &str, entrance: &Entrance<'_>) -> Option<SecretString> {
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_password_may_hold_colons_and_backslashes() {
         check(r"*:*:*:*:p\:q\\r", Some(r"p:q\r"));
-        check(line_for_any_server(r"p:q\r").trim_end(), Some(r"p:q\r"));
+        check(line("db", 5432, r"p:q\r").trim_end(), Some(r"p:q\r"));
     }
 
     #[test]

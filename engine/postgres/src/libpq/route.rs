@@ -233,14 +233,12 @@ fn entrance<'a>(
     database: &'a str,
     user: &'a str,
 ) -> Entrance<'a> {
-    // Sockets in a default folder go by `localhost` in a password file.
-    let is_default = SOCKET_FOLDERS.contains(&name);
-    Entrance {
-        host: if is_default { "localhost" } else { name },
-        port: address.port(),
-        database,
-        user,
-    }
+    Entrance { host: passfile_name(name), port: address.port(), database, user }
+}
+
+/// A host as password files name it: sockets in a default folder go by `localhost`.
+pub(crate) fn passfile_name(host: &str) -> &str {
+    if SOCKET_FOLDERS.contains(&host) { "localhost" } else { host }
 }
 
 fn password(

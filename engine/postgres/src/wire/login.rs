@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
-use pgkedge_model::{Failure, FailureClass, ServerVersion};
+use pgkedge_model::{Failure, ServerVersion};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{
     ChannelBinding as Binding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
@@ -68,14 +68,14 @@ async fn start(wire: &mut Wire, login: &Login<'_>) -> Result<(), Failure> {
         ("options", &login.options),
     ];
     frontend::startup_message(parameters, &mut wire.output)
-        .map_err(|_| refused(login, "a connection parameter holds a NUL byte"))?;
+        .map_err(|_| login.refused("a connection parameter holds a NUL byte"))?;
     wire.flush().await
 }
 
 async fn authenticate(wire: &mut Wire, login: &Login<'_>) -> Result<(), Failure> {
     let must_bind = login.route.channel_binding == ChannelBinding::Require;
     let unbound =
-        || refused(login, "the url asks for channel binding, which needs TLS and a SCRAM password");
+        || login.refused("the url asks for channel binding, which needs TLS and a SCRAM password");
     match answer(wire, login).await? {
         Message::AuthenticationOk if must_bind => return Err(unbound()),
         Message::AuthenticationOk => return Ok(()),
@@ -96,7 +96,7 @@ async fn authenticate(wire: &mut Wire, login: &Login<'_>) -> Result<(), Failure>
         }
         _ => {
             let fact = "the server asks for a login other than password, md5 and scram-sha-256";
-            return Err(refused(login, fact).help("add a line for this user to pg_hba.conf"));
+            return Err(login.refused(fact).help("add a line for this user to pg_hba.conf"));
         }
     }
     wire.flush().await?;
@@ -124,17 +124,17 @@ async fn scram(
             (SCRAM_SHA_256_PLUS, Binding::tls_server_end_point(value))
         }
         _ if login.route.channel_binding == ChannelBinding::Require => {
-            return Err(refused(login, "the server cannot bind the login to the TLS channel"));
+            return Err(login.refused("the server cannot bind the login to the TLS channel"));
         }
         // "I could have bound": the server then notices that someone hid its offer.
         Some(_) => (SCRAM_SHA_256, Binding::unrequested()),
         None => (SCRAM_SHA_256, Binding::unsupported()),
     };
     if !offered.contains(&mechanism) {
-        return Err(refused(login, "the server offers no SCRAM-SHA-256"));
+        return Err(login.refused("the server offers no SCRAM-SHA-256"));
     }
     let mut scram = ScramSha256::new(password(login)?, binding);
-    let invalid = |error: std::io::Error| refused(login, &error.to_string());
+    let invalid = |error: std::io::Error| login.refused(error);
     frontend::sasl_initial_response(mechanism, scram.message(), &mut wire.output)
         .map_err(invalid)?;
     wire.flush().await?;
@@ -187,19 +187,13 @@ async fn answer(wire: &mut Wire, login: &Login<'_>) -> Result<Message, Failure> 
 fn password<'a>(login: &'a Login<'_>) -> Result<&'a [u8], Failure> {
     match &login.host.password {
         Some(password) => Ok(password.expose_secret().as_bytes()),
-        None => Err(refused(login, "the server asks for a password, and none is known")
-            .help("put one into the url's secret, PGPASSWORD or the password file")),
+        None => Err(login.no_password()),
     }
-}
-
-fn refused(login: &Login<'_>, fact: &str) -> Failure {
-    let message = format!("{}: cannot {}: {fact}", login.server(), login.doing());
-    Failure::new(FailureClass::Operator, message)
 }
 
 impl Wire {
     fn put_password(&mut self, login: &Login<'_>, password: &[u8]) -> Result<(), Failure> {
         frontend::password_message(password, &mut self.output)
-            .map_err(|_| refused(login, "the password holds a NUL byte"))
+            .map_err(|_| login.refused("the password holds a NUL byte"))
     }
 }

@@ -180,7 +180,11 @@ impl Wire {
 
     /// Reads what there is, at least a byte.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.input.capacity() - self.input.len() < READ / 4 {
+        // Nearly always the rest of a message's header at most: what is moved is little.
+        let (filled, spare) = (self.input.len(), self.input.capacity() - self.input.len());
+        if filled < READ / 4 {
+            self.input.reserve(READ - filled);
+        } else if spare < READ / 4 {
             self.input.reserve(READ);
         }
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx));

@@ -90,7 +90,9 @@ impl Cluster {
     pub(crate) fn psql(&self, database: &str, sql: &str) {
         let (folder, port) = (self.path(""), self.port.to_string());
         let place = ["-h", &folder, "-p", &port, "-U", "postgres", "-d", database];
-        run(Command::new(tool("psql")).args(place).args(["-qXv", "ON_ERROR_STOP=1", "-c", sql]));
+        let mut command = Command::new(tool("psql"));
+        command.env("PGCLIENTENCODING", "UTF8");
+        run(command.args(place).args(["-qXv", "ON_ERROR_STOP=1", "-c", sql]));
     }
 
     /// Makes a database of its own for a test.
@@ -268,5 +270,5 @@ pub(crate) async fn value(sql: &Sql, query: &str) -> String {
 }
 
 pub(crate) fn readable(path: &str) -> String {
-    std::fs::read_to_string(Path::new(path)).unwrap()
+    String::from_utf8_lossy(&std::fs::read(Path::new(path)).unwrap()).into_owned()
 }

@@ -139,11 +139,10 @@ async fn an_error_of_the_target_stops_the_source() {
     let mut pair = Pair::new("target_fails", DOC, DOC_ROWS).await;
     pair.cluster.psql(&pair.target, "create unique index on public.doc (id)");
     // Without the stop, the source would go on for minutes.
-    let query = "select (i - 1) % 5000, now(), 1, repeat('x', 100) \
-                 from generate_series(1, 300000000) i";
+    let query = "select i % 5000, now(), 1::numeric, repeat('x', 100) \
+                 from (select generate_series(1, 300000000)) endless (i)";
     for format in ["text", "binary"] {
-        let query = query.replace("select (i", "select ((i").replace("5000,", "5000)::int,");
-        let failure = pair.copy(&query, "public.doc", format).await.unwrap_err();
+        let failure = pair.copy(query, "public.doc", format).await.unwrap_err();
         assert_eq!(failure.sqlstate.as_deref(), Some("23505"), "{failure:?}");
         assert!(failure.message.starts_with("target: duplicate key"), "{failure:?}");
         assert!(failure.details.iter().any(|detail| detail.starts_with("context: COPY doc, line")));
@@ -177,7 +176,8 @@ async fn the_second_of_two_copies_fails_and_the_first_is_taken_back() {
 
 /// Runs an endless COPY and does something to it.
 async fn disturbed(pair: &mut Pair, disturb: impl AsyncFnOnce(&Cluster, i32, i32)) -> Failure {
-    let query = "select i::int, now(), 1, repeat('x', 100) from generate_series(1, 300000000) i";
+    let query = "select i, now(), 1, repeat('x', 100) \
+                 from (select generate_series(1, 300000000)) endless (i)";
     let (cluster, source, target) =
         (Arc::clone(&pair.cluster), pair.out.process_id(), pair.into.process_id());
     let disturb = async {
@@ -210,7 +210,7 @@ async fn a_terminated_source_is_named_and_the_target_goes_on() {
     })
     .await;
     assert_eq!(failure.class, FailureClass::Transient);
-    assert_eq!(failure.sqlstate.as_deref(), Some("57P01"), "{failure:?}");
+    // A server that is blocked by a slower target hangs up without a word.
     assert!(failure.message.starts_with("source: "), "{failure:?}");
     assert!(pair.out.is_closed());
     pair.into.execute("select 1").await.unwrap();
@@ -260,8 +260,9 @@ async fn data_travels_in_the_sources_encoding_and_names_do_not() {
         let out_sql = [format!("copy public.\"é\" (\"ü\") to stdout (format {format})")];
         let in_sql = [format!("copy public.\"é\" (\"ü\") from stdin (format {format})")];
         let copied = relay(&mut out, &out_sql, &mut into, &in_sql, &|_, _| {}).await.unwrap();
-        let bytes = if format == "text" { 6 } else { 21 + 3 * 4 + 4 - 4 };
-        assert_eq!((copied[0].rows, copied[0].bytes > bytes - 1), (2, true));
+        // Four characters and two line ends; header, trailer and, for each row, field count and length.
+        let bytes = if format == "text" { 4 + 2 } else { 19 + 2 + 2 * (2 + 4) + 4 };
+        assert_eq!(copied, [Copied { rows: 2, bytes }]);
         let encoding = into.rows("show client_encoding").await.unwrap();
         assert_eq!(encoding[0].get(0), Some("UTF8"));
     }
@@ -302,4 +303,27 @@ async fn a_statement_that_is_no_copy_is_refused() {
     assert_eq!(failure.unwrap_err().class, FailureClass::Permanent);
     assert!(pair.out.is_closed());
     pair.into.execute("select 1").await.unwrap();
+}
+
+/// `cargo test -p pgkedge-postgres --release --test servers cost -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "measures; run it alone and in release mode"]
+async fn cost_of_a_gigabyte() {
+    let table = "create unlogged table public.a (aid int, bid int, abalance int, filler char(84))";
+    let rows = "insert into public.a select i, 1, 0, '' from generate_series(1, 5000000) i";
+    let mut pair = Pair::new("cost", table, rows).await;
+    for format in ["binary", "text"] {
+        let before = cpu_ticks();
+        let copied = pair.copy("table public.a", "public.a", format).await.unwrap();
+        let seconds = (cpu_ticks() - before) / 100.0;
+        let gigabytes = f64::from(u32::try_from(copied.bytes).unwrap()) / 1e9;
+        println!("{format}: {seconds} s for {gigabytes} GB: {} s/GB", seconds / gigabytes);
+    }
+}
+
+/// User and system time of this process so far.
+fn cpu_ticks() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
 }

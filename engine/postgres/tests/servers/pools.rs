@@ -15,20 +15,20 @@ async fn process(sql: &Sql) -> String {
 async fn a_clean_connection_is_used_again_and_any_other_is_closed() {
     let cluster = cluster();
     let pool = Pool::new(cluster.source("postgres"), "pgkedge:read".into(), 2);
-    let first = process(&*pool.sql().await.unwrap()).await;
+    let first = process(&pool.sql().await.unwrap()).await;
     {
         let sql = pool.sql().await.unwrap();
         assert_eq!(process(&sql).await, first);
         sql.execute("begin").await.unwrap();
     }
-    let second = process(&*pool.sql().await.unwrap()).await;
+    let second = process(&pool.sql().await.unwrap()).await;
     assert_ne!(second, first);
     {
         let sql = pool.sql().await.unwrap();
         let sleep = sql.execute("select pg_sleep(1)");
         tokio::time::timeout(Duration::from_millis(50), sleep).await.unwrap_err();
     }
-    assert_ne!(process(&*pool.sql().await.unwrap()).await, second);
+    assert_ne!(process(&pool.sql().await.unwrap()).await, second);
 }
 
 #[tokio::test]

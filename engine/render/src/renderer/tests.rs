@@ -123,6 +123,14 @@ fn macros_and_captures_of_made_sql_can_be_written() {
 }
 
 #[test]
+fn a_block_tag_at_the_end_of_a_line_joins_no_statements() {
+    let template =
+        "{% block run %}\nselect 1{% if a %}, 2{% endif %}\n;;\nselect 3\n{% endblock %}";
+    let expected = [[Piece::sql("select 1, 2")], [Piece::sql("select 3")]];
+    assert_eq!(run(template, &json!({ "a": true })).unwrap(), expected);
+}
+
+#[test]
 fn a_bare_text_is_an_error_that_names_template_line_and_expression() {
     let template = "{% block run %}\nselect 1,\n  {{ t.name }}\n{% endblock %}";
     insta::assert_snapshot!(message(template, &json!({ "t": { "name": "x" } })), @"templates/steps/x.sql.j2:3: `t.name`: a string cannot stand in SQL as it is: pass it through ident, name, literal or columns");

@@ -121,6 +121,8 @@ pub(super) fn holder(folder: &Path) -> Option<String> {
 /// A new file belongs to whoever this process is: the folder must belong to the same one.
 fn check_owner(folder: &Path) -> Result<(), JournalError> {
     let path = folder.join(format!("owner-{}", std::process::id()));
+    // A process of the same number may have died just here.
+    drop(std::fs::remove_file(&path));
     let file = create_private(&path)?;
     let mine = file.metadata().map_err(JournalError::file(&path))?.uid();
     std::fs::remove_file(&path).map_err(JournalError::file(&path))?;

@@ -1,4 +1,4 @@
-//! The journal: an append-only log of one run in a folder of its own, in SQLite.
+//! The journal: an append-only log of one run in a folder of its own, kept by `SQLite`.
 //!
 //! It owns durability and integrity. What a record means is `model`'s business.
 

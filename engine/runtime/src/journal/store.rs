@@ -179,13 +179,15 @@ pub(super) fn insert(
     Ok(Tail { seq, hash })
 }
 
-/// Marks a request as answered by a record; 0 where it needed none.
-pub(super) fn take_request(
-    transaction: &Transaction<'_>,
-    id: i64,
-    seq: u64,
-) -> Result<(), JournalError> {
-    transaction.execute("update request set taken = ?2 where id = ?1", (id, number(seq).max(1)))?;
+/// Marks a request as answered by a record.
+pub(super) fn take_request(connection: &Connection, id: i64, seq: u64) -> Result<(), JournalError> {
+    connection.execute("update request set taken = ?2 where id = ?1", (id, number(seq)))?;
+    Ok(())
+}
+
+/// Marks a request as one that needs no record.
+pub(super) fn dismiss_request(connection: &Connection, id: i64) -> Result<(), JournalError> {
+    connection.execute("update request set taken = -1 where id = ?1", (id,))?;
     Ok(())
 }
 
@@ -310,7 +312,7 @@ fn sequence(row: &Row<'_>) -> Result<u64, JournalError> {
     Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0))
 }
 
-/// SQLite counts in signed numbers; a journal never comes near their end.
+/// `SQLite` counts in signed numbers; a journal never comes near their end.
 fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }

@@ -177,13 +177,19 @@ impl Worker {
             while let Some(command) = next {
                 match command {
                     Command::Append(append) => batch.push(append),
+                    Command::Requests(reply) => {
+                        self.write(&mut batch);
+                        // A caller that went away needs no answer.
+                        drop(reply.send(self.requests()));
+                    }
+                    Command::Dismiss(request) => self.dismiss(request),
+                    #[cfg(test)]
+                    Command::LimitPages(pages) => {
+                        self.connection.pragma_update(None, "max_page_count", pages).unwrap();
+                    }
                     Command::Close => {
                         self.write(&mut batch);
                         return;
-                    }
-                    other => {
-                        self.write(&mut batch);
-                        self.serve(other);
                     }
                 }
                 next = if batch.len() < LARGEST_BATCH { commands.try_recv().ok() } else { None };
@@ -192,33 +198,17 @@ impl Worker {
         }
     }
 
-    fn serve(&mut self, command: Command) {
-        match command {
-            Command::Requests(reply) => {
-                let requests = match &self.broken {
-                    Some(error) => Err(error.clone()),
-                    None => store::requests(&self.connection),
-                };
-                // A caller that went away needs no answer.
-                drop(reply.send(requests));
-            }
-            Command::Dismiss(request) => {
-                if let Err(error) = self.dismiss(request) {
-                    self.broken.get_or_insert(error);
-                }
-            }
-            #[cfg(test)]
-            Command::LimitPages(pages) => {
-                self.connection.pragma_update(None, "max_page_count", pages).unwrap();
-            }
-            Command::Append(_) | Command::Close => {}
+    fn requests(&self) -> Result<Vec<PendingRequest>, JournalError> {
+        match &self.broken {
+            Some(error) => Err(error.clone()),
+            None => store::requests(&self.connection),
         }
     }
 
-    fn dismiss(&mut self, request: i64) -> Result<(), JournalError> {
-        let transaction = self.connection.transaction()?;
-        store::take_request(&transaction, request, 0)?;
-        Ok(transaction.commit()?)
+    fn dismiss(&mut self, request: i64) {
+        if let Err(error) = store::dismiss_request(&self.connection, request) {
+            self.broken.get_or_insert(error);
+        }
     }
 
     /// Writes a batch. Records that cannot follow are refused alone; any other error is everyone's.

@@ -7,7 +7,7 @@ use pgkedge_model::{
 };
 
 use super::Scheduler;
-use super::node::{Node, Place, Rank, Task};
+use super::node::{Node, Place, Task};
 use super::pools::{Limits, Pools, demand};
 
 impl Scheduler {
@@ -28,7 +28,7 @@ impl Scheduler {
         let mut scheduler = Self {
             nodes,
             index,
-            ready: BTreeSet::new(),
+            ready: BTreeMap::new(),
             pools: Pools::new(Limits::new(&header.settings, checkpoint.limits)),
             finishing: false,
             failed: false,
@@ -47,12 +47,10 @@ impl Scheduler {
             if self.nodes[at].place != Place::Waiting || self.nodes[at].open > 0 {
                 continue;
             }
-            match &self.nodes[at].task {
-                None => self.nodes[at].place = Place::Done,
-                Some(task) => {
-                    self.ready.insert(Rank::new(at, task));
-                    self.nodes[at].place = Place::Ready;
-                }
+            if self.nodes[at].task.is_some() {
+                self.enqueue(at);
+            } else {
+                self.nodes[at].place = Place::Done;
             }
         }
     }

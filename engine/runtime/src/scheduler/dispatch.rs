@@ -1,7 +1,5 @@
 //! Starts what may start, lets services go when nothing is left for them, and closes the run.
 
-use std::ops::Bound;
-
 use pgkedge_model::CloseStatus;
 
 use super::node::{Place, Rank};
@@ -36,17 +34,21 @@ impl Scheduler {
 
     fn start_ready(&mut self) {
         let mut queued = Queued::default();
-        let mut next = self.ready.first().copied();
-        while let Some(rank) = next.filter(|_| !queued.is_all()) {
+        while let Some(rank) = self.first_ready(&queued) {
             self.start(rank, &mut queued);
-            next = self.ready.range((Bound::Excluded(rank), Bound::Unbounded)).next().copied();
         }
+    }
+
+    /// The first among the ready steps that are not queued for something.
+    fn first_ready(&self, queued: &Queued) -> Option<Rank> {
+        let free = self.ready.iter().filter(|(demand, _)| !queued.blocks(demand));
+        free.filter_map(|(_, alike)| alike.first()).min().copied()
     }
 
     fn start(&mut self, rank: Rank, queued: &mut Queued) {
         let Some(task) = &self.nodes[rank.at].task else { return };
         if let Some(service) = task.stops.filter(|&service| self.nodes[service].is_active()) {
-            self.ready.remove(&rank);
+            self.unqueue(rank.at);
             self.nodes[rank.at].place = Place::AwaitingStop;
             self.stop_service(service);
             return;
@@ -54,7 +56,7 @@ impl Scheduler {
         if !self.pools.take(&task.demand, task.service, queued) {
             return;
         }
-        self.ready.remove(&rank);
+        self.unqueue(rank.at);
         let node = &mut self.nodes[rank.at];
         node.place = Place::Running;
         let Some(task) = &mut node.task else { return };
@@ -88,6 +90,10 @@ impl Scheduler {
             | Place::Abandoned { .. }
             | Place::OutOfReach => false,
         };
+        // The usual case, without looking at every node.
+        if !self.finishing && self.ready.values().any(|alike| !alike.is_empty()) {
+            return true;
+        }
         // Who stops may wait no longer for services that have not become ready.
         let counts = |service: bool| !(service && self.finishing);
         self.nodes.iter().any(|node| counts(node.is_service()) && works(&node.place))
@@ -105,14 +111,12 @@ impl Scheduler {
                 continue;
             }
             any = true;
-            let step = self.nodes[at].id.clone();
-            match self.nodes[at].place {
-                Place::Holding if for_good => self.stop_service(at),
-                Place::Holding | Place::Running => {
-                    self.lose(at, Place::Releasing);
-                    self.act(Action::ReleaseService(step));
-                }
-                _ => {}
+            let place = self.nodes[at].place;
+            if place == Place::Holding && for_good {
+                self.stop_service(at);
+            } else if matches!(place, Place::Holding | Place::Running) {
+                self.lose(at, Place::Releasing);
+                self.act(Action::ReleaseService(self.nodes[at].id.clone()));
             }
         }
         any

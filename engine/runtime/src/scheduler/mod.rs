@@ -14,7 +14,7 @@ use pgkedge_model::{CloseStatus, StepId};
 
 use node::{Node, Place, Rank};
 pub(crate) use pools::Limits;
-use pools::Pools;
+use pools::{Demand, Pools};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,8 @@ pub(crate) enum Action {
 pub(crate) struct Scheduler {
     nodes: Vec<Node>,
     index: BTreeMap<StepId, usize>,
-    ready: BTreeSet<Rank>,
+    /// Steps that wait for room, by what they take: there are few different demands.
+    ready: BTreeMap<Demand, BTreeSet<Rank>>,
     pools: Pools,
     /// Nothing new starts.
     finishing: bool,
@@ -100,13 +101,12 @@ impl Scheduler {
 
     /// Steps that never ran, each with the failed step that it is because of, in graph order.
     pub(crate) fn abandoned(&self) -> Vec<(StepId, StepId)> {
-        let because = |node: &Node| match node.place {
-            Place::Abandoned { because } if node.task.is_some() => {
-                Some((node.id.clone(), self.nodes[because].id.clone()))
-            }
-            _ => None,
+        let pair = |node: &Node| {
+            let Place::Abandoned { because } = node.place else { return None };
+            node.task.as_ref()?;
+            Some((node.id.clone(), self.nodes[because].id.clone()))
         };
-        self.nodes.iter().filter_map(because).collect()
+        self.nodes.iter().filter_map(pair).collect()
     }
 
     /// Whether everything within reach is done.

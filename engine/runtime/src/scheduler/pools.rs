@@ -51,9 +51,9 @@ pub(super) struct Pools {
 pub(super) struct Queued([bool; RESOURCES]);
 
 impl Queued {
-    /// Nothing that takes anything can start any more.
-    pub(super) fn is_all(&self) -> bool {
-        self.0.iter().all(|queued| *queued)
+    /// Whether a step of higher rank waits for something that this one would take.
+    pub(super) fn blocks(&self, demand: &Demand) -> bool {
+        self.0.iter().zip(demand).any(|(queued, wanted)| *queued && *wanted > 0)
     }
 }
 
@@ -71,7 +71,7 @@ impl Pools {
     /// A limit gives way to the only step that uses a resource: otherwise a step that is bigger than
     /// the limit, or that waits beside services which take all of it, would never run.
     pub(super) fn take(&mut self, demand: &Demand, service: bool, queued: &mut Queued) -> bool {
-        let fits = (0..RESOURCES).all(|at| demand[at] == 0 || self.has(at, demand[at], queued));
+        let fits = (0..RESOURCES).all(|at| demand[at] == 0 || self.has(at, demand[at]));
         if !fits {
             for (at, wanted) in demand.iter().enumerate() {
                 queued.0[at] |= *wanted > 0;
@@ -88,10 +88,9 @@ impl Pools {
         }
     }
 
-    fn has(&self, at: usize, wanted: u32, queued: &Queued) -> bool {
+    fn has(&self, at: usize, wanted: u32) -> bool {
         let alone = self.steps[at] == 0;
-        let room = self.steps[at] + self.services[at] + wanted <= self.limits.0[at];
-        !queued.0[at] && (room || alone)
+        alone || self.steps[at] + self.services[at] + wanted <= self.limits.0[at]
     }
 
     fn side(&mut self, service: bool) -> &mut Demand {
@@ -102,12 +101,5 @@ impl Pools {
 fn add(taken: &mut Demand, demand: &Demand) {
     for (taken, wanted) in taken.iter_mut().zip(demand) {
         *taken += *wanted;
-    }
-}
-
-#[cfg(test)]
-impl Pools {
-    pub(super) fn is_within_limits(&self, at: usize, ordinary: usize) -> bool {
-        self.steps[at] + self.services[at] <= self.limits.0[at] || ordinary <= 1
     }
 }

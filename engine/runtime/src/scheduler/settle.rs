@@ -87,13 +87,9 @@ impl Scheduler {
         }
         for follower in self.nodes[at].followers.clone() {
             self.nodes[follower].open += 1;
-            match self.nodes[follower].place {
-                Place::Ready => {
-                    self.unqueue(follower);
-                    self.nodes[follower].place = Place::Waiting;
-                }
-                Place::AwaitingStop => self.nodes[follower].place = Place::Waiting,
-                _ => {}
+            if matches!(self.nodes[follower].place, Place::Ready | Place::AwaitingStop) {
+                self.unqueue(follower);
+                self.nodes[follower].place = Place::Waiting;
             }
         }
     }
@@ -129,13 +125,16 @@ impl Scheduler {
     pub(super) fn enqueue(&mut self, at: usize) {
         self.nodes[at].place = Place::Ready;
         if let Some(task) = &self.nodes[at].task {
-            self.ready.insert(Rank::new(at, task));
+            self.ready.entry(task.demand).or_default().insert(Rank::new(at, task));
         }
     }
 
     pub(super) fn unqueue(&mut self, at: usize) {
         if let Some(task) = &self.nodes[at].task {
-            self.ready.remove(&Rank::new(at, task));
+            let rank = Rank::new(at, task);
+            if let Some(alike) = self.ready.get_mut(&task.demand) {
+                alike.remove(&rank);
+            }
         }
     }
 

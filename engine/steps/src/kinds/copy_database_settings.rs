@@ -1,17 +1,17 @@
 //! Gives the target's database what the source's has and a dump of one database does not carry:
-//! owner, connection limit, comment, grants, settings.
+//! connection limit, comment, grants, settings. Its owner came with the roles.
 
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Catalog, DatabaseFacts, DatabaseSetting, Draft, Expansion, Finding, Fold, Grant, Ident, Leaves,
-    Object, Script, Server, Touch, Undo,
+    Catalog, DatabaseFacts, DatabaseSetting, Draft, Expansion, Facts, Finding, Fold, Grant, Ident,
+    Leaves, Object, Script, Server, Touch, Undo,
 };
 use pgkedge_render::Block;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::copy_globals::missing_roles;
+use super::copy_globals::{missing_roles, wanted_owner};
 use crate::script;
 use crate::setting::SettingSql;
 use crate::step::{NoParams, Step};
@@ -21,21 +21,14 @@ pub(crate) struct CopyDatabaseSettings;
 impl Step for CopyDatabaseSettings {
     const KIND: &'static str = "copy_database_settings";
     const ABOUT: &'static str =
-        "Sets the target database's owner, connection limit, comment, grants and settings.";
+        "Sets the target database's connection limit, comment, grants and settings.";
     const LEAVES: Leaves = Leaves::Result;
     type Params = NoParams;
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-        let facts = expansion.facts;
-        let roles = roles_on_target(&facts.source, facts.target.as_ref());
-        let target = facts.target.clone().unwrap_or_else(|| bare(&facts.source));
-        let wanted = Wanted::of(&facts.source.database, &target, &roles);
-        let present = Wanted::present(&target.database);
-        let context = json!({
-            "database": facts.target_database(),
-            "run": Change::between(&present, &wanted),
-            "undo": Change::between(&wanted, &present),
-        });
+        let (run, undo) = changes(expansion.facts);
+        let database = expansion.facts.target_database();
+        let context = json!({ "database": database, "run": run, "undo": undo });
         let run = script::guarded(Self::KIND, Block::Run, &context)?;
         if run.is_empty() {
             return Ok(Vec::new());
@@ -51,6 +44,25 @@ impl Step for CopyDatabaseSettings {
             stops: None,
         }])
     }
+}
+
+/// What the step changes, and what takes it back.
+fn changes(facts: &Facts) -> (Change, Change) {
+    let roles = roles_on_target(&facts.source, facts.target.as_ref());
+    let target = facts.target.clone().unwrap_or_else(|| bare(&facts.source));
+    let owner = wanted_owner(&facts.source, &target);
+    let wanted = Wanted::of(&facts.source.database, owner, &roles);
+    let present = Wanted::present(&target.database, owner);
+    (Change::between(&present, &wanted), Change::between(&wanted, &present))
+}
+
+/// Whether the databases differ in anything that only the target database's owner may change.
+pub(crate) fn needs_owner(facts: &Facts) -> bool {
+    let (change, _) = changes(facts);
+    change.connection_limit.is_some()
+        || change.comments
+        || !change.revoke.is_empty()
+        || change.reset.iter().chain(&change.set).any(|setting| setting.role.is_none())
 }
 
 /// Roles that will be on the target when this step runs.
@@ -72,7 +84,6 @@ fn bare(source: &Catalog) -> Catalog {
 
 /// How a database is meant to be.
 struct Wanted {
-    owner: Ident,
     connection_limit: i32,
     comment: Option<String>,
     grants: Vec<Grant>,
@@ -80,46 +91,31 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn present(database: &DatabaseFacts) -> Self {
+    /// As a database is, under the owner that it gets: the owner's own privileges follow the owner.
+    fn present(database: &DatabaseFacts, owner: &Ident) -> Self {
+        let moved = |grant: Grant| {
+            let is_owner = grant.grantee.as_ref() == Some(&database.owner);
+            let grantee = if is_owner { Some(owner.clone()) } else { grant.grantee };
+            Grant { grantee, grantor: owner.clone(), ..grant }
+        };
+        let mut grants: Vec<Grant> = grants(database).into_iter().map(moved).collect();
+        grants.sort();
         Self {
-            owner: database.owner.clone(),
             connection_limit: database.connection_limit,
             comment: database.comment.clone(),
-            grants: grants(database),
+            grants,
             settings: database.settings.clone(),
         }
     }
 
-    /// As the source is, as far as the target has the roles and its role may.
-    fn of(source: &DatabaseFacts, target: &Catalog, roles: &BTreeSet<Ident>) -> Self {
+    /// As the source is, as far as the target has the roles.
+    fn of(source: &DatabaseFacts, owner: &Ident, roles: &BTreeSet<Ident>) -> Self {
         let is_there = |role: Option<&Ident>| role.is_none_or(|role| roles.contains(role));
-        let present = Self::present(source);
-        let owner = if roles.contains(&source.owner) && may_change_owner(target) {
-            source.owner.clone()
-        } else {
-            target.database.owner.clone()
-        };
-        // The owner's own privileges follow the owner.
-        let grantee = |grant: Grant| match &grant.grantee {
-            Some(role) if *role == source.owner => Grant { grantee: Some(owner.clone()), ..grant },
-            _ => grant,
-        };
-        let (grants, settings) = (present.grants.into_iter(), present.settings.into_iter());
-        Self {
-            grants: grants.map(grantee).filter(|grant| is_there(grant.grantee.as_ref())).collect(),
-            settings: settings.filter(|setting| is_there(setting.role.as_ref())).collect(),
-            owner,
-            ..present
-        }
+        let mut wanted = Self::present(source, owner);
+        wanted.grants.retain(|grant| is_there(grant.grantee.as_ref()));
+        wanted.settings.retain(|setting| is_there(setting.role.as_ref()));
+        wanted
     }
-}
-
-/// A database changes hands only by a role that could create one, and so could a superuser.
-pub(crate) fn may_change_owner(target: &Catalog) -> bool {
-    let session_role = &target.server.session_role;
-    let creates =
-        target.roles.iter().any(|role| role.name == session_role.name && role.creates_databases);
-    session_role.superuser || (creates && session_role.member_of.contains(&target.database.owner))
 }
 
 /// Grants without their grantors, one for each grantee and grant option.
@@ -163,7 +159,6 @@ fn default_grants(owner: &Ident) -> Vec<Grant> {
 /// What makes one state of a database another.
 #[derive(Debug, Serialize)]
 struct Change {
-    owner: Option<Ident>,
     connection_limit: Option<i32>,
     /// Whether the comment changes.
     comments: bool,
@@ -189,19 +184,9 @@ impl From<&DatabaseSetting> for RoleSetting {
 
 impl Change {
     fn between(from: &Wanted, to: &Wanted) -> Self {
-        // The owner's privileges move with the database, so they are compared as if they had moved.
-        let moved = |grant: &Grant| {
-            let is_owner = grant.grantee.as_ref() == Some(&from.owner);
-            let grantee = if is_owner { Some(to.owner.clone()) } else { grant.grantee.clone() };
-            Grant { grantee, grantor: to.owner.clone(), ..grant.clone() }
-        };
-        let mut had: Vec<Grant> = from.grants.iter().map(moved).collect();
-        let mut has: Vec<Grant> = to.grants.iter().map(moved).collect();
-        had.sort();
-        has.sort();
-        let regrants = had != has;
-        let had = if regrants { had } else { Vec::new() };
-        let revoke: BTreeSet<Option<Ident>> = had.into_iter().map(|grant| grant.grantee).collect();
+        let regrants = from.grants != to.grants;
+        let revoke: BTreeSet<Option<Ident>> =
+            from.grants.iter().filter(|_| regrants).map(|grant| grant.grantee.clone()).collect();
         let is_set = |setting: &&DatabaseSetting, of: &Wanted| {
             of.settings.iter().any(|o| (&o.role, &o.name) == (&setting.role, &setting.name))
         };
@@ -209,13 +194,12 @@ impl Change {
             settings.into_iter().map(RoleSetting::from).collect::<Vec<_>>()
         };
         Self {
-            owner: (from.owner != to.owner).then(|| to.owner.clone()),
             connection_limit: (from.connection_limit != to.connection_limit)
                 .then_some(to.connection_limit),
             comments: from.comment != to.comment,
             comment: to.comment.clone(),
             revoke: revoke.into_iter().collect(),
-            grant: if regrants { has } else { Vec::new() },
+            grant: if regrants { to.grants.clone() } else { Vec::new() },
             reset: settings(from.settings.iter().filter(|s| !is_set(s, to)).collect()),
             set: settings(to.settings.iter().filter(|s| !from.settings.contains(s)).collect()),
         }

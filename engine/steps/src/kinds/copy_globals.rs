@@ -49,6 +49,7 @@ impl Step for CopyGlobals {
         for membership in own_memberships(expansion, &created) {
             drafts.push(membership_draft(&membership, expansion)?);
         }
+        drafts.extend(owner_draft(expansion)?);
         Ok(drafts)
     }
 
@@ -133,6 +134,7 @@ fn role_draft(role: &Role, expansion: &Expansion<'_>) -> Result<Draft, Vec<Findi
     let context = json!({
         "role": role,
         "membership": null,
+        "owner": null,
         // Only a superuser may say these, even to deny them.
         "full": is_superuser(facts.target.as_ref()),
         "password": password,
@@ -149,9 +151,45 @@ fn membership_draft(
     expansion: &Expansion<'_>,
 ) -> Result<Draft, Vec<Finding>> {
     let by_option = membership.inherit.is_some() && expansion.facts.target_version().major() >= 16;
-    let context = json!({ "role": null, "membership": membership, "by_option": by_option });
+    let context = json!({
+        "role": null, "membership": membership, "by_option": by_option, "owner": null,
+    });
     let key = format!("member {} of {}", membership.member, membership.role);
     draft(key, Value::Null, &context)
+}
+
+/// The database's owner comes first of what the database has: what an owner of its own may create in
+/// schema `public` hangs on it.
+fn owner_draft(expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<Finding>> {
+    let Some(target) = &expansion.facts.target else { return Ok(None) };
+    let owner = wanted_owner(&expansion.facts.source, target);
+    if *owner == target.database.owner {
+        return Ok(None);
+    }
+    let context = json!({
+        "role": null,
+        "membership": null,
+        "owner": owner,
+        "previous": target.database.owner,
+        "database": target.database.name,
+    });
+    draft("owner of the database".to_owned(), Value::Null, &context).map(Some)
+}
+
+/// The owner that the target's database gets: the source's, where that can be.
+pub(crate) fn wanted_owner<'a>(source: &'a Catalog, target: &'a Catalog) -> &'a Ident {
+    let wanted = &source.database.owner;
+    let will_be = target.roles.iter().any(|role| role.name == *wanted)
+        || missing_roles(source, Some(target)).any(|role| role.name == *wanted);
+    if will_be && may_change_owner(target) { wanted } else { &target.database.owner }
+}
+
+/// A database changes hands only by a role that could create one, and so could a superuser.
+pub(crate) fn may_change_owner(target: &Catalog) -> bool {
+    let session_role = &target.server.session_role;
+    let creates =
+        target.roles.iter().any(|role| role.name == session_role.name && role.creates_databases);
+    session_role.superuser || (creates && session_role.member_of.contains(&target.database.owner))
 }
 
 fn draft(key: String, params: Value, context: &Value) -> Result<Draft, Vec<Finding>> {

@@ -4,8 +4,8 @@ mod part;
 mod public_schema;
 
 use pgkedge_model::{
-    Call, Draft, Entry, Expansion, Failure, Finding, Fold, Leaves, Script, SecretString, Section,
-    Server, Undo, quote_literal,
+    Call, Draft, Entry, Expansion, Failure, Finding, Fold, Leaves, Object, Script, SecretString,
+    Section, Server, Touch, Undo, quote_literal,
 };
 use pgkedge_render::Block;
 use schemars::JsonSchema;
@@ -37,9 +37,25 @@ pub(crate) struct Params {
 /// What is known of a member at run time.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct MemberParams {
-    /// OID of the user mapping whose options are read from the source.
+    /// The user mapping whose options are read from the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    user_mapping: Option<u32>,
+    user_mapping: Option<UserMapping>,
+}
+
+/// A user mapping by its names: the archive has no OID of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct UserMapping {
+    /// `public` is everyone.
+    role: String,
+    server: String,
+}
+
+impl UserMapping {
+    fn of(entry: &Entry) -> Option<Self> {
+        let mapping = drop::user_mapping(entry)?.strip_prefix("FOR ")?;
+        let (role, server) = archive::split_once(mapping, " SERVER ")?;
+        Some(Self { role: archive::unquoted(role), server: archive::unquoted(server) })
+    }
 }
 
 /// What the secret of a user mapping's options is called.
@@ -68,8 +84,9 @@ impl Step for CopySchema {
         let mut observed = Observed::default();
         for member in &call.node.members {
             let params: Option<MemberParams> = context.member(&call.node, member)?;
-            if let Some(oid) = params.and_then(|params| params.user_mapping) {
-                observed.set_secret_sql(&member.key, OPTIONS, mapping_options(context, oid).await?);
+            if let Some(mapping) = params.and_then(|params| params.user_mapping) {
+                let options = mapping_options(context, &mapping).await?;
+                observed.set_secret_sql(&member.key, OPTIONS, options);
             }
         }
         Ok(observed)
@@ -97,6 +114,13 @@ fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
         .collect()
 }
 
+/// Owners and grantees must be there before; which entry names which role only its text knows.
+fn touches(entry: &Entry) -> Vec<Touch> {
+    let mut touches = archive::touches(entry);
+    touches.push(Touch::read(Object::new("roles", Server::Target)));
+    touches
+}
+
 /// The draft of one entry; none where nothing is to be done.
 fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<Finding>> {
     let statements = statements(entry, expansion);
@@ -111,14 +135,14 @@ fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<
         "withheld": withheld.then_some(OPTIONS),
         "undo": undo(entry, expansion),
     });
-    let user_mapping = withheld.then_some(entry.oid);
+    let user_mapping = UserMapping::of(entry).filter(|_| withheld);
     Ok(Some(Draft {
         key: archive::key(entry),
         params: match user_mapping {
             Some(_) => json!(MemberParams { user_mapping }),
             None => Value::Null,
         },
-        touches: archive::touches(entry),
+        touches: touches(entry),
         script: Script {
             run: script::guarded(CopySchema::KIND, Block::Run, &context)?,
             undo: match script::guarded(CopySchema::KIND, Block::Undo, &context)? {
@@ -164,7 +188,16 @@ fn undo(entry: &Entry, expansion: &Expansion<'_>) -> Vec<String> {
     if was_there(entry, expansion) {
         return Vec::new();
     }
+    if entry.kind == "ACL" && !is_on_created(entry, expansion) {
+        return drop::inverted(entry);
+    }
     drop::statements(entry, expansion.facts.target_version().major())
+}
+
+/// Grants go with the object that they are on, unless that was there before: the system's own.
+fn is_on_created(entry: &Entry, expansion: &Expansion<'_>) -> bool {
+    let on = entry.depends.iter().filter_map(|number| expansion.source.entries.get(number));
+    on.copied().any(|on| !was_there(on, expansion))
 }
 
 /// Extensions and schemas that the target had before stay when the move is taken back.
@@ -184,12 +217,17 @@ fn is_withheld(entry: &Entry) -> bool {
 }
 
 /// `options (…)` of a user mapping, as the source has it now.
-async fn mapping_options(context: &StepContext, oid: u32) -> Result<SecretString, Failure> {
+async fn mapping_options(
+    context: &StepContext,
+    mapping: &UserMapping,
+) -> Result<SecretString, Failure> {
+    let (role, server) = (quote_literal(&mapping.role), quote_literal(&mapping.server));
     let session = context.read(Server::Source).await?;
     let rows = session
         .rows(&format!(
             "select o.option_name, o.option_value from pg_catalog.pg_user_mappings m, \
-             pg_catalog.pg_options_to_table(m.umoptions) o where m.umid = {oid} order by 1"
+             pg_catalog.pg_options_to_table(m.umoptions) o \
+             where m.usename = {role} and m.srvname = {server} order by 1"
         ))
         .await?;
     let options: Vec<String> = rows

@@ -1,8 +1,8 @@
 //! Creates one index of the archive, or attaches it to its partitioned index.
 
 use pgkedge_model::{
-    Draft, Each, Entry, Expansion, Finding, Fold, Index, Item, Leaves, Object, Script, Table,
-    TableKind, Touch, Undo,
+    Draft, Each, Entry, Expansion, Finding, Fold, Index, Item, Leaves, Object, Script, Server,
+    Table, TableKind, Touch, Undo,
 };
 use pgkedge_render::Block;
 use serde_json::{Value, json};
@@ -26,8 +26,17 @@ impl Step for CreateIndex {
         let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
         let index = index(expansion, entry);
         let table = index.and_then(|index| expansion.source.tables.get(&index.table_oid)).copied();
-        Ok(vec![after_rows(Self::KIND, expansion, entry, table, &undo(index, table))?])
+        let draft = after_rows(Self::KIND, expansion, entry, table, &undo(index, table))?;
+        Ok(vec![if entry.kind == "INDEX ATTACH" { in_turn(draft) } else { draft }])
     }
+}
+
+/// Each takes locks on the partitioned index and on those above it, and only for a moment: side by
+/// side they would run into deadlocks.
+fn in_turn(mut draft: Draft) -> Draft {
+    draft.touches.push(Touch::write(Object::new("index_partitions", Server::Target)));
+    draft.fold = Fold::Chain;
+    draft
 }
 
 fn index<'a>(expansion: &Expansion<'a>, entry: &Entry) -> Option<&'a Index> {
@@ -90,6 +99,8 @@ pub(crate) fn fold(expansion: &Expansion<'_>, cost: u64) -> Fold {
 
 #[cfg(test)]
 mod tests {
+    use pgkedge_model::Server;
+
     use super::*;
     use crate::testing::{Sample, entry, shown};
 
@@ -134,6 +145,17 @@ mod tests {
             ]
         );
         assert_eq!((draft.cost, draft.fold), (5, Fold::Small));
+    }
+
+    #[test]
+    fn indexes_are_attached_one_after_the_other() {
+        let mut sample = sample();
+        let attach = "ALTER INDEX public.of_all ATTACH PARTITION public.\"by;day\"";
+        sample.facts.source.entries.push(entry(8, "INDEX ATTACH", "by;day", &[attach]));
+        let drafts = sample.expand_entry::<CreateIndex>(8, json!({})).unwrap();
+        assert_eq!(drafts[0].fold, Fold::Chain);
+        let turn = Touch::write(Object::new("index_partitions", Server::Target));
+        assert!(drafts[0].touches.contains(&turn));
     }
 
     #[test]

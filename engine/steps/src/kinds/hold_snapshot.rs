@@ -1,5 +1,6 @@
 //! Holds one snapshot of the source for every reader, until another step stops it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use pgkedge_model::{
@@ -18,6 +19,8 @@ use crate::step::{NoParams, Step};
 const LOCKED_AT_ONCE: usize = 50;
 /// How often the session that holds the snapshot is looked at.
 const PULSE: Duration = Duration::from_secs(1);
+/// After that time a lock is worth telling that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct HoldSnapshot;
 
@@ -93,14 +96,25 @@ async fn export(session: &Pooled<Sql>, call: &Call) -> Result<String, Failure> {
     };
     let explained = |failure, statement| script::explained(failure, "", statement);
     for statement in first {
-        session
-            .execute(&statement.shown())
-            .await
-            .map_err(|failure| explained(failure, statement))?;
+        let text = statement.shown();
+        let mut sent = pin!(session.execute(&text));
+        let result = if let Ok(result) = tokio::time::timeout(PATIENCE, &mut sent).await {
+            result
+        } else {
+            call.reporter.waiting(&format!("the source: {}", cut(&text)));
+            sent.await
+        };
+        result.map_err(|failure| explained(failure, statement))?;
     }
     let rows = session.rows(&last.shown()).await.map_err(|failure| explained(failure, last))?;
     let id = rows.first().and_then(|row| row.get(0));
     id.map(str::to_owned).ok_or_else(|| Failure::permanent("the source exported no snapshot"))
+}
+
+/// The start of a statement that may name many tables.
+fn cut(text: &str) -> String {
+    let start: String = text.chars().take(100).collect();
+    if start.len() < text.len() { format!("{start}…") } else { start }
 }
 
 /// Returns when the service is stopped; fails when the session is gone, and the snapshot with it.

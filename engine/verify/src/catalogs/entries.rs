@@ -237,11 +237,20 @@ fn granted_by(statements: &[String]) -> Vec<String> {
     grants
 }
 
-/// The statements of `these` that `those` lack.
+/// The lines of `these` that `those` lack; all of them if it is only their order.
 fn only_in(these: &[String], those: &[String]) -> String {
+    let lines = |statements: &'_ [String]| -> Vec<String> {
+        statements.iter().flat_map(|one| one.lines()).map(|line| line.trim().to_owned()).collect()
+    };
+    let (ours, theirs) = (lines(these), lines(those));
     let only: Vec<&str> =
-        these.iter().filter(|statement| !those.contains(statement)).map(String::as_str).collect();
-    if only.is_empty() { "none".to_owned() } else { only.join("; ") }
+        ours.iter().filter(|line| !theirs.contains(line)).map(String::as_str).collect();
+    let is_order = only.is_empty() && theirs.iter().all(|line| ours.contains(line));
+    match (only.is_empty(), is_order) {
+        (_, true) => these.join("; "),
+        (true, false) => "none".to_owned(),
+        (false, false) => only.join(" "),
+    }
 }
 
 fn title(entry: &Entry) -> String {

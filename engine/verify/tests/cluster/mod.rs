@@ -31,36 +31,45 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("pgkedge-verify").tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let cluster = Self { folder, port };
-        if cluster.is_root() {
+        if Self::is_root() {
             let path = cluster.folder.path();
             assert!(Command::new("chown").arg("postgres").arg(path).status().unwrap().success());
         }
         let data = cluster.data();
-        cluster.call("initdb", &["-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", &data]);
+        Self::call("initdb", &["-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", &data]);
         let options = format!(
             "-p {port} -k {} -c fsync=off -c listen_addresses=127.0.0.1",
             cluster.folder.path().display()
         );
         let log = format!("{}/log", cluster.folder.path().display());
-        cluster.call("pg_ctl", &["-w", "-D", &data, "-l", &log, "-o", &options, "start"]);
+        Self::call("pg_ctl", &["-w", "-D", &data, "-l", &log, "-o", &options, "start"]);
         Some(cluster)
     }
 
     pub(crate) async fn session(&self, server: Server, database: &str) -> Sql {
+        self.endpoint(server, database).sql("pgkedge:read").await.unwrap()
+    }
+
+    pub(crate) fn endpoint(&self, server: Server, database: &str) -> Endpoint {
         let url = SecretRef::Env(format!(
             "postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable",
             self.port
         ));
         let database = DatabaseRef { url, tls: None };
-        let endpoint = Endpoint::new(server, database, Arc::new(Named));
-        endpoint.sql("pgkedge:read").await.unwrap()
+        Endpoint::new(server, database, Arc::new(Named))
     }
 
     /// Two fresh databases with a session in each.
     pub(crate) async fn sides(&self, name: &str) -> [Sql; 2] {
+        self.sides_in(name, "UTF8").await
+    }
+
+    /// The same, with another encoding at the source.
+    pub(crate) async fn sides_in(&self, name: &str, encoding: &str) -> [Sql; 2] {
         let admin = self.session(Server::Source, "postgres").await;
-        for side in ["source", "target"] {
-            admin.execute(&format!("create database {name}_{side}")).await.unwrap();
+        for (side, encoding) in [("source", encoding), ("target", "UTF8")] {
+            let options = format!("encoding '{encoding}' locale 'C' template template0");
+            admin.execute(&format!("create database {name}_{side} {options}")).await.unwrap();
         }
         [
             self.session(Server::Source, &format!("{name}_source")).await,
@@ -72,15 +81,15 @@ impl Cluster {
         format!("{}/data", self.folder.path().display())
     }
 
-    fn is_root(&self) -> bool {
+    fn is_root() -> bool {
         let id = Command::new("id").arg("-u").output().unwrap();
         String::from_utf8_lossy(&id.stdout).trim() == "0"
     }
 
     /// Servers refuse to run as root.
-    fn call(&self, program: &str, arguments: &[&str]) {
+    fn call(program: &str, arguments: &[&str]) {
         let program = format!("{PROGRAMS}/{program}");
-        let mut command = if self.is_root() {
+        let mut command = if Self::is_root() {
             let mut command = Command::new("runuser");
             command.args(["-u", "postgres", "--", &program]);
             command
@@ -96,7 +105,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let data = self.data();
-        self.call("pg_ctl", &["-w", "-m", "immediate", "-D", &data, "stop"]);
+        Self::call("pg_ctl", &["-w", "-m", "immediate", "-D", &data, "stop"]);
     }
 }
 

@@ -1,5 +1,3 @@
-use pgkedge_model::{Object, Server, Touch};
-
 use super::*;
 use crate::testing::{Sample, entry, ident, shown};
 
@@ -37,8 +35,8 @@ fn entries_come_in_the_archives_order_after_those_they_depend_on() {
         drafts[1].touches,
         [
             Touch::read(Object::new("entry", 4)),
-            Touch::read(Object::new("roles", Server::Target)),
             Touch::write(Object::new("entry", 5)),
+            Touch::read(Object::new("roles", Server::Target)),
         ]
     );
     assert_eq!(undo_of(&drafts[1]), ["drop table if exists public.\"ord\"\"ers\""]);
@@ -103,19 +101,22 @@ fn an_empty_public_is_dropped_where_the_source_has_none() {
 
 #[test]
 fn options_of_a_user_mapping_are_read_when_it_is_created() {
-    let mut mapping =
-        pre(8, "USER MAPPING", "USER MAPPING a SERVER s", &["CREATE USER MAPPING FOR a SERVER s"]);
-    mapping.oid = 77;
+    let mut mapping = pre(
+        8,
+        "USER MAPPING",
+        "USER MAPPING a SERVER s",
+        &["CREATE USER MAPPING FOR \"a b\" SERVER s"],
+    );
     mapping.settings =
         vec![(pgkedge_postgres::WITHHELD_OPTIONS.to_owned(), "1 withheld".to_owned())];
     let sample = sample(vec![mapping]);
     let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
     assert_eq!(
         shown(&drafts[0].script.run),
-        ["CREATE USER MAPPING FOR a SERVER s ‹options of the user mapping›"]
+        ["CREATE USER MAPPING FOR \"a b\" SERVER s ‹options of the user mapping›"]
     );
-    assert_eq!(drafts[0].params, json!({ "user_mapping": 77 }));
-    assert_eq!(undo_of(&drafts[0]), ["drop user mapping if exists FOR a SERVER s"]);
+    assert_eq!(drafts[0].params, json!({ "user_mapping": { "role": "a b", "server": "s" } }));
+    assert_eq!(undo_of(&drafts[0]), ["drop user mapping if exists FOR \"a b\" SERVER s"]);
 }
 
 #[test]
@@ -150,4 +151,23 @@ fn an_unknown_part_is_refused() {
     let params = json!({ "section": "post-data", "without": ["subscriptions"] });
     let findings = sample.expand::<CopySchema>(params).unwrap_err();
     assert_eq!(findings[0].code, "steps::unfit_parameters");
+}
+
+#[test]
+fn grants_go_with_their_object_unless_it_is_the_systems_own() {
+    let grant = "GRANT SELECT(relname),INSERT ON TABLE pg_catalog.pg_class TO \"a b\"";
+    let own = "GRANT ALL ON TABLE public.t TO a";
+    let mut on_own = pre(3, "ACL", "TABLE t", &[own]);
+    on_own.depends = vec![2];
+    let sample = sample(vec![
+        pre(1, "ACL", "TABLE pg_class", &[grant]),
+        pre(2, "TABLE", "t", &["CREATE TABLE public.t ()"]),
+        on_own,
+    ]);
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
+    assert_eq!(
+        undo_of(&drafts[0]),
+        ["REVOKE SELECT(relname),INSERT ON TABLE pg_catalog.pg_class FROM \"a b\""]
+    );
+    assert!(undo_of(&drafts[2]).is_empty());
 }

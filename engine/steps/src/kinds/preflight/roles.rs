@@ -1,12 +1,13 @@
 //! Roles: those that the target lacks, and what its own role may do for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pgkedge_model::{Catalog, Finding, Ident, Role, Server};
+use pgkedge_model::{Catalog, Entry, Finding, Ident, Role, Server};
 
 use super::{Question, listed, on};
-use crate::kinds::copy_database_settings::may_change_owner;
-use crate::kinds::copy_globals::missing_roles;
+use crate::archive::find_word;
+use crate::kinds::copy_database_settings::needs_owner;
+use crate::kinds::copy_globals::{may_change_owner, missing_roles, wanted_owner};
 
 /// Roles of providers that may do some of what takes a superuser elsewhere.
 pub(super) const ALMOST_SUPERUSERS: &[&str] =
@@ -23,6 +24,8 @@ pub(super) fn findings(question: &Question<'_>) -> Vec<Finding> {
     findings.extend(absent_owners(source, target));
     findings.extend(not_member(source, target));
     findings.extend(database_owner(source, target));
+    findings.extend(owners_without_create(source, target));
+    findings.extend(not_database_owner(question, target));
     findings
 }
 
@@ -76,12 +79,16 @@ fn lost_passwords(source: &Catalog, missing: &[&Role]) -> Option<Finding> {
     })
 }
 
+fn is_owned(entry: &Entry) -> bool {
+    entry.statements.iter().any(|sql| find_word(sql, " OWNER TO ").is_some())
+}
+
 /// Roles that own something in the archive.
 fn owners(source: &Catalog) -> BTreeSet<Ident> {
     source
         .entries
         .iter()
-        .filter(|entry| entry.statements.iter().any(|sql| sql.contains(" OWNER TO ")))
+        .filter(|entry| is_owned(entry))
         .filter_map(|entry| Ident::new(entry.owner.clone()?).ok())
         .collect()
 }
@@ -135,4 +142,76 @@ fn database_owner(source: &Catalog, target: &Catalog) -> Option<Finding> {
             .at(on(Server::Target))
             .help(format!("as a role that may: `alter database {database} owner to {wanted}`"))
     })
+}
+
+/// Settings, comment and grants of a database are its owner's to change.
+fn not_database_owner(question: &Question<'_>, target: &Catalog) -> Option<Finding> {
+    let session_role = &target.server.session_role;
+    let owner = &target.database.owner;
+    let owns = session_role.superuser || session_role.member_of.contains(owner);
+    (!owns && needs_owner(question.facts)).then(|| {
+        let (database, name) = (&target.database.name, &session_role.name);
+        let message = format!(
+            "{name} does not own database {database}, whose settings or grants have to change"
+        );
+        Finding::error("target::not_database_owner", message).at(on(Server::Target)).help(format!(
+            "`alter database {database} owner to {name}`, or `grant {owner} to {name}`"
+        ))
+    })
+}
+
+/// Unless a superuser says so, only a role that may create objects in a schema can come to own one.
+fn owners_without_create(source: &Catalog, target: &Catalog) -> Option<Finding> {
+    if target.server.session_role.superuser {
+        return None;
+    }
+    let schema_owners: BTreeMap<&str, &str> = source
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == "SCHEMA")
+        .filter_map(|entry| Some((entry.name.as_str(), entry.owner.as_deref()?)))
+        .collect();
+    let of_database = wanted_owner(source, target).as_str();
+    // Before 15 everyone may create objects in `public`.
+    let public = (target.server.version.major() >= 15).then_some(of_database);
+    let schema_owner = |schema: &str| match schema_owners.get(schema) {
+        Some(&"pg_database_owner") => Some(of_database),
+        Some(owner) => Some(*owner),
+        None if schema == "public" => public,
+        None => None,
+    };
+    let mut outside = BTreeSet::new();
+    for entry in source.entries.iter().filter(|entry| is_owned(entry)) {
+        let (Some(owner), Some(schema)) = (entry.owner.as_deref(), entry.schema.as_deref()) else {
+            continue;
+        };
+        if schema_owner(schema).is_some_and(|of| !is_member(source, owner, of)) {
+            outside.insert(format!("{owner} in {schema}"));
+        }
+    }
+    (!outside.is_empty()).then(|| {
+        let message = format!(
+            "roles own objects in schemas where they may not create any: {}",
+            listed(outside)
+        );
+        Finding::error("target::owners_without_create", message).at(on(Server::Target)).help(
+            "run as a superuser of the target, or make them members of the schema's owner on the \
+             source",
+        )
+    })
+}
+
+/// Whether a role is another one, a superuser, or a member of it, be it by way of others.
+fn is_member(source: &Catalog, role: &str, of: &str) -> bool {
+    let mut seen = BTreeSet::from([role]);
+    let mut open = vec![role];
+    while let Some(role) = open.pop() {
+        let found = source.roles.iter().find(|found| found.name.as_str() == role);
+        if role == of || found.is_some_and(|found| found.superuser) {
+            return true;
+        }
+        let of_role = source.memberships.iter().filter(|m| m.member.as_str() == role);
+        open.extend(of_role.map(|m| m.role.as_str()).filter(|role| seen.insert(role)));
+    }
+    false
 }

@@ -101,10 +101,11 @@ fn roles_must_be_there_or_be_creatable_and_owners_reachable() {
             "target::cannot_create_roles",
             "source::passwords_unreadable",
             "target::not_member_of_owner",
+            "target::owners_without_create",
         ]
     );
     let found = changed(|s| s.facts.source.entries.push(owned));
-    assert_eq!(found, ["target::absent_owners"]);
+    assert_eq!(found, ["target::absent_owners", "target::owners_without_create"]);
 }
 
 #[test]
@@ -162,4 +163,27 @@ fn blockers_stop_the_run_with_everything_that_was_found() {
 fn long_lists_are_cut() {
     let names: Vec<Ident> = (0..7).map(|n| ident(&format!("t{n}"))).collect();
     assert_eq!(listed(names), "t0, t1, t2, t3, t4 and 2 more");
+}
+
+#[test]
+fn a_role_may_own_objects_where_it_may_create_them() {
+    let table = entry(1, "TABLE", "t", &["ALTER TABLE public.t OWNER TO shop"]);
+    let found = changed(|s| {
+        s.facts.source.database.owner = ident("shop");
+        s.facts.source.roles.push(role("shop"));
+        s.facts.source.entries.push(table);
+        let target = s.target();
+        target.server.session_role.creates_roles = true;
+        target.roles.push(Role { creates_databases: true, ..role("mover") });
+    });
+    assert_eq!(found, ["source::passwords_unreadable"]);
+}
+
+#[test]
+fn only_the_owner_changes_a_database() {
+    let found = changed(|s| {
+        s.facts.source.database.comment = Some("goods".into());
+        s.target().database.owner = ident("other");
+    });
+    assert_eq!(found, ["target::database_owner", "target::not_database_owner"]);
 }

@@ -1,0 +1,13 @@
+//! The crate against a world of its own making.
+
+mod crash;
+#[cfg(feature = "failpoints")]
+mod failpoint;
+pub(crate) mod graph;
+mod journal;
+mod requests;
+mod retry;
+mod service;
+mod stop;
+mod undo;
+mod world;
