@@ -26,7 +26,7 @@ build: setup-rust ## builds target/release/pgkedge
 demo: setup build ## moves a DVD-rental database between two throw-away servers (ARGS="--size 5")
 	@$(TARGET)/release/pgkedge demo $(ARGS)
 
-bench-small: setup ## times 2,000 small tables next to pg_dump and pg_restore (ROUNDS=3 TABLES=2000 SET=many)
+bench-small: setup ## times 2,000 small tables next to pg_dump and pg_restore (ROUNDS=3)
 	@$(CARGO) bench --locked --bench small
 
 fmt: setup-rust ## formats the code
