@@ -67,7 +67,12 @@ impl Servers {
         self.databases.set(self.databases.get() + 1);
         let name = format!("target{}", self.databases.get());
         let mut psql = self.target_program("psql", &self.sandbox.target.database);
-        measured(psql.args(["-X", "-q", "-c", &format!("create database {name} template template0")]));
+        measured(psql.args([
+            "-X",
+            "-q",
+            "-c",
+            &format!("create database {name} template template0"),
+        ]));
         name
     }
 

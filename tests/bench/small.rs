@@ -68,16 +68,18 @@ fn round(servers: &Servers, number: usize) -> Round {
     let (plan, state) = (servers.plan(&folder), folder.join("run"));
     let compile = measured(pgkedge("plan").arg(&plan).arg("--out").arg(folder.join("dry-run")));
     servers.settle();
-    let run = measured(pgkedge("run").arg(&plan).args(["--yes", "--quiet"]).arg("--state").arg(&state));
-    let of_run = |command| output(pgkedge(command).args(["--output", "json", "--state"]).arg(&state));
+    let run =
+        measured(pgkedge("run").arg(&plan).args(["--yes", "--quiet"]).arg("--state").arg(&state));
+    let of_run =
+        |command| output(pgkedge(command).args(["--output", "json", "--state"]).arg(&state));
     let status: Value = serde_json::from_str(&of_run("status")).expect("status is JSON");
     let phases = status["report"]["phases"].as_array().expect("a report has phases");
     let seconds = |phase: &Value| phase["seconds"].as_f64().unwrap_or(0.0);
     let times: Vec<String> =
         phases.iter().map(|phase| format!("{} {:.2}", phase["phase"], seconds(phase))).collect();
-    let own = phases.iter().filter(|phase| {
-        OF_OUR_OWN.contains(&phase["phase"].as_str().expect("a phase has a name"))
-    });
+    let own = phases
+        .iter()
+        .filter(|phase| OF_OUR_OWN.contains(&phase["phase"].as_str().expect("a phase has a name")));
     let own: f64 = own.map(seconds).sum();
     let records = of_run("log").lines().count() as u64;
     servers.settle();

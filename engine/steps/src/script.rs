@@ -116,9 +116,9 @@ async fn send_guarded(
     let mut transaction = Guarded::begin(&mut *session, context.ledger()).await?;
     if let Err((at, failure)) = transaction.execute_all(&texts).await {
         transaction.rollback().await;
-        return Err(script.get(at).map_or(failure.clone(), |(member, statement)| {
-            explained(failure, member, statement)
-        }));
+        return Err(script
+            .get(at)
+            .map_or(failure.clone(), |(member, statement)| explained(failure, member, statement)));
     }
     let members: Vec<(&str, Option<u64>)> =
         call.node.members.iter().map(|member| (member.key.as_str(), None)).collect();

@@ -56,9 +56,9 @@ impl Unit<'_> {
             && first.stops == draft.stops
     }
 
-    fn add(&mut self, draft: Draft) {
-        for touch in &draft.touches {
-            let mode = self.touches.entry(touch.object.clone()).or_insert(touch.mode);
+    fn add(&mut self, mut draft: Draft) {
+        for touch in std::mem::take(&mut draft.touches) {
+            let mode = self.touches.entry(touch.object).or_insert(touch.mode);
             *mode = both(*mode, touch.mode);
         }
         self.drafts.push(draft);

@@ -86,16 +86,22 @@ pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<Tail, JournalEr
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
-    let (rest, graph) = split(header)?;
+    // One text at a time: those of a large database are large.
+    let mut hasher = beginning();
+    let rest = rest_text(header)?;
+    hasher.update(rest.as_bytes()).update(b"\n");
     transaction.execute(
         "insert into run (one, run_id, header) values (1, ?1, ?2)",
         (&header.run_id.0, &rest),
     )?;
+    drop(rest);
+    let graph = graph_text(&header.graph)?;
+    hasher.update(graph.as_bytes());
     insert_graph(&transaction, 0, &graph)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(start(&rest, &graph))
+    Ok(Tail { seq: 0, hash: hasher.finalize().into() })
 }
 
 /// Reads everything, verifies every hash, and folds the records.
@@ -121,24 +127,24 @@ pub(super) fn load_header(connection: &Connection) -> Result<(RunHeader, Tail), 
         .ok_or(CORRUPT)?;
     let first = graph(connection, 0)?.ok_or(CORRUPT)?;
     let edited: Option<String> = connection
-        .query_row("select body from graph where since > 0 order by since desc limit 1", (), |row| {
-            text(row, 0)
-        })
+        .query_row(
+            "select body from graph where since > 0 order by since desc limit 1",
+            (),
+            |row| text(row, 0),
+        )
         .optional()?;
     let newest = edited.as_ref().unwrap_or(&first);
     let header = join(&rest, newest).ok_or(CORRUPT)?;
-    Ok((header, start(&rest, &first)))
+    let mut hasher = beginning();
+    hasher.update(rest.as_bytes()).update(b"\n").update(first.as_bytes());
+    Ok((header, Tail { seq: 0, hash: hasher.finalize().into() }))
 }
 
-/// Where the chain starts.
-fn start(rest: &str, graph: &str) -> Tail {
-    let hash = blake3::Hasher::new()
-        .update(b"pgkedge journal 1\n")
-        .update(rest.as_bytes())
-        .update(b"\n")
-        .update(graph.as_bytes())
-        .finalize();
-    Tail { seq: 0, hash: hash.into() }
+/// Where the chain starts: what follows are the header without its graph, and the first graph.
+fn beginning() -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"pgkedge journal 1\n");
+    hasher
 }
 
 /// Records after a place in the journal.
@@ -268,9 +274,8 @@ struct Rest<'a> {
     facts: Cow<'a, Facts>,
 }
 
-/// The header without its graph, and the graph.
-fn split(header: &RunHeader) -> Result<(String, String), JournalError> {
-    let RunHeader { run_id, engine, plan_name, plan_path, databases, settings, facts, graph } =
+fn rest_text(header: &RunHeader) -> Result<String, JournalError> {
+    let RunHeader { run_id, engine, plan_name, plan_path, databases, settings, facts, graph: _ } =
         header;
     let rest = Rest {
         run_id: Cow::Borrowed(run_id),
@@ -281,7 +286,7 @@ fn split(header: &RunHeader) -> Result<(String, String), JournalError> {
         settings: Cow::Borrowed(settings),
         facts: Cow::Borrowed(facts),
     };
-    Ok((serde_json::to_string(&rest)?, graph_text(graph)?))
+    Ok(serde_json::to_string(&rest)?)
 }
 
 pub(super) fn graph_text(graph: &StepGraph) -> Result<String, JournalError> {
