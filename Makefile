@@ -1,6 +1,6 @@
 # The commands of a developer and of CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-rust build fmt demo bench-small test test-offline check-more
+.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix check-more
 MAKEFLAGS += --no-print-directory
 
 # rustup's cargo first: a distribution's is often too old.
@@ -40,6 +40,9 @@ test: setup ## formatting, lints and every test
 test-offline: setup-rust ## the tests that need no PostgreSQL
 	@$(CARGO) test --workspace --locked --lib --no-fail-fast
 	@$(CARGO) test --locked --test offline
+
+crash-matrix: setup ## kills a run around the effect of each step kind, each time a new one
+	@$(CARGO) test --locked --test postgres crash_matrix -- --ignored --nocapture
 
 # Tools that a machine may lack: each is named, and left out where it is missing.
 check-more: setup ## nextest, documentation, advisories, unused dependencies

@@ -26,6 +26,8 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli.global);
+    #[cfg(debug_assertions)]
+    arm_failpoint();
     let format = cli.global.output;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -66,6 +68,14 @@ async fn dispatch(cli: Cli) -> Result<Exit, Stop> {
         Command::Demo(args) => Box::pin(commands::demo::run(&args, global)).await,
         Command::Schema(args) => Ok(commands::schema::run(&args)),
         Command::Completions(args) => Ok(commands::completions::run(&args)),
+    }
+}
+
+/// Tests of debug builds name the place where this process dies.
+#[cfg(debug_assertions)]
+fn arm_failpoint() {
+    if let Ok(failpoint) = std::env::var("PGKEDGE_FAILPOINT") {
+        pgkedge_runtime::arm_failpoint(&failpoint);
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use pgkedge_sandbox::{Options, Sandbox, Temporary};
+use pgkedge_sandbox::{Cluster, Options, Sandbox, Temporary};
 use serde_json::Value;
+
+use crate::background::Background;
 
 /// A source and a target, a plan between them, and a folder for the run's state.
 pub(crate) struct Move {
@@ -60,8 +62,14 @@ impl Move {
 
     /// Runs SQL on a server, and returns what it prints, unaligned and without headers.
     pub(crate) fn sql(&self, side: Side, sql: &str) -> String {
+        self.sql_in(side, &self.cluster(side).database, sql)
+    }
+
+    /// The same in another database of that server.
+    pub(crate) fn sql_in(&self, side: Side, database: &str, sql: &str) -> String {
         let output = self
-            .psql_command(side)
+            .client(side, "psql")
+            .args(["-X", "-d", database])
             .args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql])
             .output()
             .expect("psql starts");
@@ -71,7 +79,7 @@ impl Move {
     }
 
     /// Runs a script of many statements in one session.
-    pub fn sql_script(&self, side: Side, script: &str) {
+    pub(crate) fn sql_script(&self, side: Side, script: &str) {
         let path = self.sandbox.folder.join("script.sql");
         std::fs::write(&path, script).expect("the script is written");
         let output = self
@@ -83,14 +91,36 @@ impl Move {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn psql_command(&self, side: Side) -> Command {
-        let cluster = match side {
+    /// What `pg_dump` or `pg_dumpall` prints.
+    pub(crate) fn dumped(&self, side: Side, program: &str, arguments: &[&str]) -> String {
+        let database = &self.cluster(side).database;
+        let mut command = self.client(side, program);
+        command.args(arguments).args(["-d", &format!("dbname={database}")]);
+        let output = command.output().expect("it starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {error}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    pub(crate) fn psql_command(&self, side: Side) -> Command {
+        let mut command = self.client(side, "psql");
+        command.args(["-X", "-d", &self.cluster(side).database]);
+        command
+    }
+
+    fn cluster(&self, side: Side) -> &Cluster {
+        match side {
             Side::Source => &self.sandbox.source,
             Side::Target => &self.sandbox.target,
-        };
-        let mut command = Command::new("psql");
+        }
+    }
+
+    /// A client program of PostgreSQL, told where the server is.
+    fn client(&self, side: Side, program: &str) -> Command {
+        let cluster = self.cluster(side);
+        let mut command = Command::new(program);
         command
-            .args(["-X", "-h", "127.0.0.1", "-U", &cluster.user, "-d", &cluster.database, "-p"])
+            .args(["-h", "127.0.0.1", "-U", &cluster.user, "-p"])
             .arg(cluster.port.to_string())
             .env("PGPASSFILE", self.sandbox.pgpass())
             .env("PGOPTIONS", "-c default_transaction_read_only=off -c statement_timeout=0");
@@ -104,8 +134,13 @@ impl Move {
 
     /// Writes a plan that has further fields after the databases.
     pub(crate) fn plan_with(&self, fields: &str) -> PathBuf {
+        self.plan_named("edited", fields)
+    }
+
+    /// The same, to a file of this name.
+    pub(crate) fn plan_named(&self, name: &str, fields: &str) -> PathBuf {
         let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
-        let path = self.sandbox.folder.join("edited.yaml");
+        let path = self.sandbox.folder.join(format!("{name}.yaml"));
         std::fs::write(&path, format!("{text}{fields}")).expect("the plan is written");
         path
     }
@@ -128,6 +163,26 @@ impl Move {
     pub(crate) fn status(&self) -> Value {
         let ended = self.of_run(&["status", "--output", "json"]);
         serde_json::from_str(&ended.stdout).expect("status prints JSON")
+    }
+
+    /// Starts `pgkedge` and returns while it works; what it prints is kept.
+    pub(crate) fn background(&self, arguments: &[&str]) -> Background {
+        Background::start(command(arguments), &self.sandbox.folder)
+    }
+
+    /// `pgkedge <command> --state <the run's>`, without waiting for its end.
+    pub(crate) fn background_of_run(&self, command: &[&str]) -> Background {
+        self.background(&[command, &["--state", text(&self.state)]].concat())
+    }
+
+    /// Makes the target's database anew and forgets the run, so that the source can move again.
+    pub(crate) fn again(&self) {
+        let database = &self.sandbox.target.database;
+        self.sql_in(Side::Target, "postgres", &format!("drop database {database} with (force)"));
+        self.sql_in(Side::Target, "postgres", &format!("create database {database}"));
+        if self.state.exists() {
+            std::fs::remove_dir_all(&self.state).expect("the state is removed");
+        }
     }
 
     /// Fails unless nothing of pgkedge's own is on either server.

@@ -1,8 +1,15 @@
 //! Tests against real servers. Each starts its own throw-away clusters.
 
+mod background;
 mod harness;
+mod sweep;
 
+mod conformance;
 mod dry_run;
+mod edits;
 mod full_load;
+mod interruptions;
+mod own_steps;
+mod privileges;
 mod refusals;
 mod resume;

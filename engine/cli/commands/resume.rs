@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use pgkedge_model::{RunHeader, Server};
+use pgkedge_postgres::Endpoint;
 use pgkedge_runtime::Journal;
 
 use crate::args::{Global, StateArgs};
@@ -27,19 +30,30 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     if let Some(plan) = &args.plan {
-        edit(&mut journal, plan, global)?;
+        edit(&mut journal, plan, global).await?;
     }
     let until = phase_named(args.until.as_deref(), journal.header().graph.phases())?;
     engine::perform(journal, &folder, until, global).await
 }
 
-/// Replaces the steps that did not start yet by those of an edited plan.
-fn edit(journal: &mut Journal, path: &Path, global: &Global) -> Result<(), Stop> {
+/// Replaces the steps that did not start yet by those of an edited plan, and its options.
+async fn edit(journal: &mut Journal, path: &Path, global: &Global) -> Result<(), Stop> {
     let plan = plans::read(path)?;
-    let compiled = plans::compiled(&plan, &journal.header().facts)?;
-    let changes = pgkedge_compile::edit(journal.header(), journal.checkpoint(), &compiled.graph)
+    let plan_path = plans::absolute(path)?;
+    let old = journal.header();
+    refuse_other_databases(&plans::endpoints(&plan.databases, &plan_path), old).await?;
+    let compiled = plans::compiled(&plan, &old.facts)?;
+    let new = RunHeader {
+        plan_name: plan.name.clone(),
+        plan_path: plan_path.to_string_lossy().into_owned(),
+        databases: plan.databases.clone(),
+        settings: plan.settings.clone(),
+        graph: compiled.graph,
+        ..old.clone()
+    };
+    let changes = pgkedge_compile::edit(old, journal.checkpoint(), &new)
         .map_err(|findings| plans::rejected(&plan, &findings).exit(Exit::Edited))?;
-    if changes.is_empty() {
+    if changes.is_empty() && (&new.plan_name, &new.plan_path) == (&old.plan_name, &old.plan_path) {
         return Ok(());
     }
     if !global.quiet {
@@ -47,7 +61,20 @@ fn edit(journal: &mut Journal, path: &Path, global: &Global) -> Result<(), Stop>
             output::say(&format!("edited: {change}"));
         }
     }
-    journal
-        .edit(compiled.graph, changes)
-        .map_err(|error| failed("cannot record the edited plan", &error))
+    journal.edit(new, changes).map_err(|error| failed("cannot record the edited plan", &error))
+}
+
+/// A plan may reach its databases in another way, but they must be the same ones.
+async fn refuse_other_databases(
+    endpoints: &BTreeMap<Server, Endpoint>,
+    run: &RunHeader,
+) -> Result<(), Stop> {
+    for (server, endpoint) in endpoints {
+        if let Some(catalog) = run.facts.catalog(*server) {
+            pgkedge_steps::same_database(endpoint, catalog)
+                .await
+                .map_err(|failure| Stop::from(failure).exit(Exit::Edited))?;
+        }
+    }
+    Ok(())
 }

@@ -5,20 +5,61 @@ use std::collections::BTreeMap;
 use pgkedge_model::{
     Checkpoint, Finding, RunHeader, Statement, StepGraph, StepId, StepNode, StepState,
 };
+use serde::Serialize;
+use serde_json::Value;
 
 /// Differences of one kind that are reported; a plan with more is another plan.
 const MOST_FINDINGS: usize = 20;
 
 /// What a run is to do from here on, compared with what it set out to do. The changes are for people.
+///
+/// Settings and ways to the servers may change at any time: what they mean for steps is settled in
+/// the graph. That the servers are still the same ones is for the caller to ask.
 pub fn edit(
     old: &RunHeader,
     checkpoint: &Checkpoint,
-    new: &StepGraph,
+    new: &RunHeader,
 ) -> Result<Vec<String>, Vec<Finding>> {
-    let edit = Edit { old: &old.graph, checkpoint, new };
+    let edit = Edit { old: &old.graph, checkpoint, new: &new.graph };
     let mut findings = edit.changed_frozen_steps();
     findings.extend(edit.steps_before_frozen_ones());
-    if findings.is_empty() { Ok(edit.changes()) } else { Err(findings) }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let mut changes = Vec::new();
+    add_options(&mut changes, "databases", &old.databases, &new.databases);
+    add_options(&mut changes, "", &old.settings, &new.settings);
+    changes.extend(edit.changes());
+    Ok(changes)
+}
+
+/// Fields of the plan that differ, by their place in it.
+fn add_options(changes: &mut Vec<String>, place: &str, old: &impl Serialize, new: &impl Serialize) {
+    let value = |options: Result<Value, _>| options.unwrap_or(Value::Null);
+    add_fields(
+        changes,
+        place,
+        &value(serde_json::to_value(old)),
+        &value(serde_json::to_value(new)),
+    );
+}
+
+fn add_fields(changes: &mut Vec<String>, place: &str, old: &Value, new: &Value) {
+    if old == new {
+        return;
+    }
+    let (Some(before), Some(after)) = (old.as_object(), new.as_object()) else {
+        changes.push(format!("changes {place}: {old} → {new}"));
+        return;
+    };
+    let added = after.keys().filter(|name| !before.contains_key(*name));
+    for name in before.keys().chain(added) {
+        let field = |fields: &serde_json::Map<String, Value>| {
+            fields.get(name).cloned().unwrap_or(Value::Null)
+        };
+        let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+        add_fields(changes, &place, &field(before), &field(after));
+    }
 }
 
 struct Edit<'a> {

@@ -99,6 +99,7 @@ pub(crate) fn table(oid: u32, text: &str) -> Table {
         filenode: oid,
         row_security: false,
         force_row_security: false,
+        reaches_foreign: false,
         populated: true,
         extension_rows: None,
         readable: true,

@@ -210,6 +210,10 @@ pub struct Table {
     pub extension_rows: Option<String>,
     /// The session's role may read every column.
     pub readable: bool,
+    /// A foreign table inherits from it or is one of its partitions, at any depth: whoever reads or
+    /// analyzes it asks another server.
+    #[serde(default)]
+    pub reaches_foreign: bool,
 }
 
 #[derive(

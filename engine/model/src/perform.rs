@@ -42,8 +42,8 @@ pub trait Reporter: Send + Sync {
     /// Returns when another step stops this service.
     fn stopped(&self) -> BoxFuture<'_, ()>;
 
-    /// Returns who approved this step, once somebody has.
-    fn approved(&self) -> BoxFuture<'_, String>;
+    /// Returns who approved this step, once somebody has; nobody, if the run is to stop first.
+    fn approved(&self) -> BoxFuture<'_, Option<String>>;
 }
 
 /// What the world says about a step's effect.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use pgkedge_model::{Entry, Failure, FailureClass, Section, Server, ServerVersion};
 use tokio::process::Command;
 
+pub(crate) use self::header::KnownNames;
 use self::programs::{Programs, run};
 pub use self::secrets::WITHHELD_OPTIONS;
 use crate::{DumpEnvironment, pins};
@@ -40,8 +41,8 @@ pub(crate) struct Request<'a> {
     pub(crate) version: ServerVersion,
     /// An exported snapshot, so that the archive shows what the catalog's queries see.
     pub(crate) snapshot: &'a str,
-    /// Names of all roles, by which owners are told apart.
-    pub(crate) roles: &'a BTreeSet<String>,
+    /// By which the fields of its comments are told apart.
+    pub(crate) known: &'a KnownNames,
 }
 
 /// Reads the archive of a database.
@@ -59,8 +60,8 @@ pub(crate) async fn read(request: &Request<'_>) -> Result<Archive, Failure> {
     let file = folder.path().join("archive");
     dump(&programs, request, &file).await?;
     let (mut entries, post_data) = tokio::try_join!(
-        section(&programs, &file, Section::PreData, request.roles),
-        section(&programs, &file, Section::PostData, request.roles),
+        section(&programs, &file, Section::PreData, request.known),
+        section(&programs, &file, Section::PostData, request.known),
     )?;
     entries.extend(post_data);
     keep_known_dependencies(&mut entries);
@@ -93,7 +94,7 @@ async fn section(
     programs: &Programs,
     file: &PathBuf,
     section: Section,
-    roles: &BTreeSet<String>,
+    known: &KnownNames,
 ) -> Result<Vec<Entry>, Failure> {
     let name = match section {
         Section::PreData => "pre-data",
@@ -107,7 +108,7 @@ async fn section(
             .detail(context(error.as_bytes(), error.utf8_error().valid_up_to()))
             .help("find the object, and create it again with text in the database's encoding")
     })?;
-    script::entries(&script, section, roles)
+    script::entries(&script, section, known)
 }
 
 /// What stands just before a byte, for people.

@@ -14,13 +14,11 @@ mod server;
 mod tables;
 mod types;
 
-use std::collections::BTreeSet;
-
 use pgkedge_model::{Catalog, Failure, FailureClass, QualifiedName, ServerVersion};
 use serde::Deserialize;
 
 use self::rows::{Reader, USER_SCHEMA};
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, KnownNames};
 use crate::{DumpEnvironment, Endpoint};
 
 /// The oldest version whose catalogs are known.
@@ -39,10 +37,11 @@ pub async fn introspect(endpoint: &Endpoint, application: &str) -> Result<Catalo
         .await?;
     refuse_unmovable(&reader).await?;
     let snapshot = exported_snapshot(&reader).await?;
-    let roles = roles::names(&reader).await?;
+    let known =
+        KnownNames::new(database::schema_names(&reader).await?, roles::names(&reader).await?);
     // Far less than the archive takes, so the catalog is read meanwhile.
     let (archive, catalog) = tokio::try_join!(
-        read_archive(&environment, &reader, &snapshot, &roles),
+        read_archive(&environment, &reader, &snapshot, &known),
         read_catalog(&reader)
     )?;
     let catalog = joined(catalog, archive, &reader).await?;
@@ -54,10 +53,10 @@ async fn read_archive(
     environment: &DumpEnvironment,
     reader: &Reader<'_>,
     snapshot: &str,
-    roles: &BTreeSet<String>,
+    known: &KnownNames,
 ) -> Result<Archive, Failure> {
     let (server, version) = (reader.sql.server(), reader.version);
-    archive::read(&archive::Request { environment, server, version, snapshot, roles }).await
+    archive::read(&archive::Request { environment, server, version, snapshot, known }).await
 }
 
 async fn joined(

@@ -85,7 +85,10 @@ impl Attempt {
         let output =
             caught(&self.node.id, async || self.context.performer.perform(self.call()).await)
                 .await?;
-        Point::AfterEffect.reach(&self.node.kind);
+        // A service reaches these points when it holds.
+        if self.service.is_none() {
+            Point::AfterEffect.reach(&self.node.kind);
+        }
         Ok(Made::Effect(output))
     }
 
@@ -127,7 +130,6 @@ impl Attempt {
             return Ok(Ending::Failed(failure));
         }
         self.context.append(Record::ServiceStopped { step }).await?;
-        Point::AfterDone.reach(&self.node.kind);
         Ok(Ending::ServiceStopped)
     }
 

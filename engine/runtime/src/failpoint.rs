@@ -1,9 +1,9 @@
 //! Places where a test makes the process die: around the effect of a step.
 //!
-//! Named `<point>::<kind>`. They exist only with the feature `failpoints`.
+//! Named `<point>::<kind>`. They exist only in debug builds: a release has nothing of them.
 
-#[cfg(feature = "failpoints")]
-use std::sync::atomic::{AtomicU32, Ordering};
+#[cfg(debug_assertions)]
+use std::sync::{Mutex, PoisonError};
 
 /// Where a process may die.
 #[derive(Debug, Clone, Copy)]
@@ -12,68 +12,79 @@ pub(crate) enum Point {
     BeforeEffect,
     AfterEffect,
     AfterDone,
+    BeforeUndo,
+    AfterUndo,
+}
+
+#[cfg(debug_assertions)]
+static ARMED: Mutex<Option<Failpoint>> = Mutex::new(None);
+
+/// A point of a kind, and how many times it is passed unharmed.
+#[cfg(debug_assertions)]
+#[derive(Debug, PartialEq, Eq)]
+struct Failpoint {
+    name: String,
+    passes: u32,
+}
+
+/// Makes the process die, without a word, at a point: `after_effect::create_index`, or
+/// `after_effect::create_index:2` for the second time that it is reached.
+#[cfg(debug_assertions)]
+pub fn arm_failpoint(text: &str) {
+    *ARMED.lock().unwrap_or_else(PoisonError::into_inner) = Some(parse(text));
 }
 
 impl Point {
-    #[cfg(feature = "failpoints")]
+    #[cfg(debug_assertions)]
     fn name(self) -> &'static str {
         match self {
             Self::BeforeIntent => "before_intent",
             Self::BeforeEffect => "before_effect",
             Self::AfterEffect => "after_effect",
             Self::AfterDone => "after_done",
+            Self::BeforeUndo => "before_undo",
+            Self::AfterUndo => "after_undo",
         }
     }
 
-    #[cfg(feature = "failpoints")]
+    #[cfg(debug_assertions)]
     pub(crate) fn reach(self, kind: &str) {
-        fail::fail_point!(&format!("{}::{kind}", self.name()));
+        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(failpoint) = armed.as_mut() else { return };
+        if failpoint.name != format!("{}::{kind}", self.name()) {
+            return;
+        }
+        match failpoint.passes.checked_sub(1) {
+            Some(passes) => failpoint.passes = passes,
+            None => std::process::abort(),
+        }
     }
 
-    #[cfg(not(feature = "failpoints"))]
-    #[expect(clippy::unused_self, reason = "nothing is there to reach in this build")]
+    #[cfg(not(debug_assertions))]
+    #[expect(clippy::unused_self, reason = "nothing is there to reach in a release")]
     pub(crate) fn reach(self, _kind: &str) {}
 }
 
-/// Makes the process die, without a word, at a point: `after_effect::create_index`, or
-/// `after_effect::create_index:2` for the second time that it is reached.
-#[cfg(feature = "failpoints")]
-pub(crate) fn arm(failpoint: &str) {
-    let (name, hit) = parse(failpoint);
-    let reached = AtomicU32::new(0);
-    let armed = fail::cfg_callback(name, move || {
-        if reached.fetch_add(1, Ordering::SeqCst) + 1 == hit {
-            std::process::abort();
-        }
-    });
-    if let Err(error) = armed {
-        tracing::warn!(failpoint, error, "the failpoint cannot be set");
-    }
-}
-
-#[cfg(not(feature = "failpoints"))]
-pub(crate) fn arm(failpoint: &str) {
-    tracing::warn!(failpoint, "this build has no failpoints");
-}
-
-#[cfg(feature = "failpoints")]
-fn parse(failpoint: &str) -> (&str, u32) {
-    match failpoint.rsplit_once(':') {
+#[cfg(debug_assertions)]
+fn parse(text: &str) -> Failpoint {
+    let (name, hit) = match text.rsplit_once(':') {
         Some((name, hit)) if !name.ends_with(':') => match hit.parse() {
             Ok(hit) => (name, hit),
-            Err(_) => (failpoint, 1),
+            Err(_) => (text, 1),
         },
-        Some(_) | None => (failpoint, 1),
-    }
+        Some(_) | None => (text, 1),
+    };
+    Failpoint { name: name.to_owned(), passes: u32::saturating_sub(hit, 1) }
 }
 
-#[cfg(all(test, feature = "failpoints"))]
+#[cfg(all(test, debug_assertions))]
 mod tests {
     use super::*;
 
     #[test]
     fn a_failpoint_may_say_which_hit_it_means() {
-        assert_eq!(parse("after_effect::create_index"), ("after_effect::create_index", 1));
-        assert_eq!(parse("after_effect::create_index:2"), ("after_effect::create_index", 2));
+        let failpoint = |passes| Failpoint { name: "after_effect::create_index".into(), passes };
+        assert_eq!(parse("after_effect::create_index"), failpoint(0));
+        assert_eq!(parse("after_effect::create_index:2"), failpoint(1));
     }
 }

@@ -20,6 +20,8 @@ mod undo;
 #[cfg(test)]
 mod tests;
 
+#[cfg(debug_assertions)]
+pub use failpoint::arm_failpoint;
 pub use journal::{Journal, JournalError, JournalReader, Request};
 pub use report::{RunError, RunOptions, RunReport, UndoReport};
 pub use retry::RetryPolicy;

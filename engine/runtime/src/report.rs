@@ -14,18 +14,11 @@ pub struct RunOptions {
     pub retry: RetryPolicy,
     /// How long a cancelled step may take to end before it is left alone.
     pub cancel_grace: Duration,
-    /// Where to die, for tests: `after_effect::create_index`, or `…:2` for the second time.
-    pub failpoint: Option<String>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self {
-            until: None,
-            retry: RetryPolicy::default(),
-            cancel_grace: Duration::from_secs(10),
-            failpoint: None,
-        }
+        Self { until: None, retry: RetryPolicy::default(), cancel_grace: Duration::from_secs(10) }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::StopStage;
 use crate::context::{APPROVED_BY, Context};
+use crate::failpoint::Point;
 use crate::journal::{JournalError, locked};
 
 /// A display needs no more than this; a fast COPY would say it a thousand times a second.
@@ -91,7 +92,10 @@ impl Reporter for StepReporter {
             let Some(service) = &self.service else {
                 return Err(Failure::permanent(format!("`{step}` is ready but no service")));
             };
+            let kind = self.context.header.graph.step(&step).map_or("", |node| &node.kind);
+            Point::AfterEffect.reach(kind);
             self.append(Record::ServiceReady { step: step.clone(), attempt, output }).await?;
+            Point::AfterDone.reach(kind);
             // Nobody listens any more when the run ends, and then nobody needs it.
             drop(service.ready.send(ServiceReady { step, attempt }));
             Ok(())
@@ -107,15 +111,20 @@ impl Reporter for StepReporter {
         }
     }
 
-    fn approved(&self) -> BoxFuture<'_, String> {
+    fn approved(&self) -> BoxFuture<'_, Option<String>> {
         let noted =
             self.context.journal.checkpoint().notes.get(&self.step).and_then(|notes| {
                 notes.get(APPROVED_BY).and_then(Value::as_str).map(str::to_owned)
             });
-        match noted {
-            Some(by) => Box::pin(std::future::ready(by)),
-            None => Box::pin(self.context.approvals.of(&self.step)),
-        }
+        Box::pin(async move {
+            if noted.is_some() {
+                return noted;
+            }
+            tokio::select! {
+                by = self.context.approvals.of(&self.step) => Some(by),
+                () = self.context.stop.reached(StopStage::Finish) => None,
+            }
+        })
     }
 }
 

@@ -32,9 +32,6 @@ pub async fn run(
     options: RunOptions,
     stop: StopSignal,
 ) -> RunReport {
-    if let Some(failpoint) = &options.failpoint {
-        crate::failpoint::arm(failpoint);
-    }
     if let Err(cause) = check(&journal, &options) {
         return RunReport::broken(cause);
     }

@@ -9,6 +9,7 @@ use pgkedge_model::{
 
 use crate::attempt::caught;
 use crate::context::{Approvals, Context};
+use crate::failpoint::Point;
 use crate::reporter::StepReporter;
 use crate::{Journal, RetryPolicy, RunError, StopSignal, StopStage, UndoReport, open};
 
@@ -101,8 +102,10 @@ impl Undoing {
                 self.leave(node, Failure::permanent(format!("`{}` {kept}", node.id)));
                 continue;
             }
+            Point::BeforeUndo.reach(&node.kind);
             match self.undo_step(node).await {
                 Ok(()) => {
+                    Point::AfterUndo.reach(&node.kind);
                     context.append(Record::StepUndone { step: node.id.clone() }).await?;
                     self.report.undone.push(node.id.clone());
                 }

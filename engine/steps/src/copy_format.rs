@@ -98,6 +98,40 @@ pub(crate) fn copied(table: &Table) -> Vec<&Column> {
     table.columns.iter().filter(|column| !column.generated).collect()
 }
 
+/// The columns that travel, as expressions of the source; none where the columns themselves do.
+///
+/// The output function of `xml` leaves out a declaration that says nothing new, and its binary form
+/// adds one. As text it stays what it is.
+pub(crate) fn expressions(table: &Table, types: &BTreeMap<u32, TypeFacts>) -> Option<String> {
+    let columns = copied(table);
+    let text = |column: &Column| as_text(column.type_oid, types);
+    columns.iter().any(|column| text(column).is_some()).then(|| {
+        let expression = |column: &&Column| {
+            let name = &column.name;
+            text(column).map_or_else(|| name.to_string(), |text| format!("{name}::{text}"))
+        };
+        columns.iter().map(expression).collect::<Vec<_>>().join(", ")
+    })
+}
+
+fn as_text(oid: u32, types: &BTreeMap<u32, TypeFacts>) -> Option<&'static str> {
+    let is_xml = |facts: &TypeFacts| facts.builtin && facts.name.name.as_str() == "xml";
+    let facts = types.get(&oid)?;
+    match &facts.kind {
+        TypeKind::Base => is_xml(facts).then_some("pg_catalog.text"),
+        TypeKind::Domain { base } if *base != oid => as_text(*base, types),
+        TypeKind::Array { element } => {
+            types.get(element).is_some_and(is_xml).then_some("pg_catalog.text[]")
+        }
+        TypeKind::Domain { .. }
+        | TypeKind::Composite { .. }
+        | TypeKind::Enum
+        | TypeKind::Range { .. }
+        | TypeKind::Multirange { .. }
+        | TypeKind::Pseudo => None,
+    }
+}
+
 fn encodings(facts: &Facts) -> Option<String> {
     let source = &facts.source.database.encoding;
     let target = &facts.target.as_ref()?.database.encoding;

@@ -11,6 +11,7 @@ use pgkedge_model::{
 use pgkedge_postgres::{Endpoint, Sql};
 
 use crate::context::{SharedEpoch, application, ledger};
+use crate::identity;
 use crate::sessions::{self, SessionSeen};
 
 /// `pgke` in ASCII: the upper half of every advisory lock key of ours.
@@ -41,7 +42,15 @@ impl ServerFence {
         let mut locks = Vec::new();
         for server in [Server::Source, Server::Target] {
             let Some(endpoint) = self.endpoints.get(&server) else { continue };
-            locks.push((server, lock(endpoint, &run.run_id, epoch).await?));
+            let session = endpoint
+                .sql(&application(&run.run_id, epoch, "lock"))
+                .await
+                .map_err(FenceError::Failed)?;
+            if let Some(catalog) = run.facts.catalog(server) {
+                identity::compare(&session, catalog).await.map_err(FenceError::Failed)?;
+            }
+            lock(&session, &run.run_id).await?;
+            locks.push((server, session));
         }
         for (server, session) in &locks {
             if *server == Server::Target {
@@ -96,21 +105,19 @@ fn lost(server: Server, cause: &Failure) -> Failure {
         .help("`pgkedge resume` takes the run again")
 }
 
-/// Opens a session on one server and takes that server's lock with it.
-async fn lock(endpoint: &Endpoint, run: &RunId, epoch: Epoch) -> Result<Sql, FenceError> {
-    let session =
-        endpoint.sql(&application(run, epoch, "lock")).await.map_err(FenceError::Failed)?;
-    let key = lock_key(endpoint.server(), &run.tag());
+/// Takes the lock of a session's server with it.
+async fn lock(session: &Sql, run: &RunId) -> Result<(), FenceError> {
+    let key = lock_key(session.server(), &run.tag());
     for attempt in 1..=TRIES {
-        if try_lock(&session, key).await.map_err(FenceError::Failed)? {
-            return Ok(session);
+        if try_lock(session, key).await.map_err(FenceError::Failed)? {
+            return Ok(());
         }
         if attempt < TRIES {
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
     }
-    let holder = holder(&session, key).await.map_err(FenceError::Failed)?;
-    let server = endpoint.server();
+    let holder = holder(session, key).await.map_err(FenceError::Failed)?;
+    let server = session.server();
     Err(FenceError::Held {
         holder: holder.map_or_else(
             || format!("a session on the {server} that this role may not see"),

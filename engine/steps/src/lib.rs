@@ -11,6 +11,7 @@ mod drop;
 mod fence;
 mod fill;
 mod guarded;
+mod identity;
 mod kinds;
 mod large_objects;
 mod partitions;
@@ -26,6 +27,7 @@ mod uncertain;
 
 pub use context::SharedEpoch;
 pub use fence::ServerFence;
+pub use identity::same_database;
 pub use kinds::kinds;
 pub use kinds::preflight::{Question, findings as preflight};
 pub use performer::StepPerformer;

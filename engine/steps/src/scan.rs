@@ -113,7 +113,7 @@ fn in_use(leftover: &Leftover) -> Failure {
         .fold(Failure::new(FailureClass::Blocked, message), |failure, seen| {
             failure.detail(seen.described())
         })
-        .help("stop its runner; if there is none any more, repeat with `--force`")
+        .help("stop its runner; if there is none any more, repeat with `--end-sessions`")
 }
 
 /// Schemas that are named like a ledger and have a ledger's tables.

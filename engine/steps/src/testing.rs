@@ -152,6 +152,7 @@ impl Sample {
             filenode: oid,
             row_security: false,
             force_row_security: false,
+            reaches_foreign: false,
             populated: true,
             extension_rows: None,
             readable: true,
@@ -201,7 +202,8 @@ impl Sample {
 
     /// `int4`, `numeric` and `regclass`.
     pub(crate) fn with_builtin_types(&mut self) {
-        for (oid, type_name) in [(23, "int4"), (1700, "numeric"), (2205, "regclass")] {
+        for (oid, type_name) in [(23, "int4"), (142, "xml"), (1700, "numeric"), (2205, "regclass")]
+        {
             let facts = TypeFacts {
                 oid,
                 name: name("pg_catalog", type_name),

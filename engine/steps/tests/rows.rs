@@ -318,7 +318,7 @@ impl Reporter for Quiet {
         Box::pin(self.stop.notified())
     }
 
-    fn approved(&self) -> BoxFuture<'_, String> {
+    fn approved(&self) -> BoxFuture<'_, Option<String>> {
         Box::pin(std::future::pending())
     }
 }

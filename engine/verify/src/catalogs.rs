@@ -4,6 +4,7 @@
 
 mod database;
 mod entries;
+mod entry_text;
 mod objects;
 mod roles;
 

@@ -1,13 +1,13 @@
 //! How a row becomes a 64-bit number that is the same on both servers if the row is.
 //!
-//! What counts as equal, by type:
-//! - `int8`, times, `interval`, `numeric`, `pg_lsn` and ranges of them: by their binary form. The
-//!   server's hash folds the two halves of 64 bits, so that `1` and `2^32` are one to it, and takes
-//!   `1 month` as `30 days` and `1.0` as `1.00`.
-//! - Numbers inside `jsonb`: by value, so that `1.0` and `1.00` are equal.
-//! - `float4`, `float8`: `-0` equals `0`, and every NaN equals every other. The text forms below 14
-//!   tell `-0` from `0`.
-//! - `char(n)`: trailing blanks do not count.
+//! Equal is what is written alike; where the server's hash takes more than that as equal, another
+//! form is hashed:
+//! - `int8`, times, `interval`, `numeric`, `pg_lsn`, `char(n)` and ranges of them: the binary form.
+//!   The server's hash folds the two halves of 64 bits, so that `1` and `2^32` are one to it, and
+//!   takes `1 month` as `30 days`, `1.0` as `1.00` and trailing blanks as nothing.
+//! - `float4`, `float8`: the binary form, which tells `-0` from `0`; every NaN equals every other.
+//! - Arrays: the binary form, since the hash knows no dimensions; those of floats by their text.
+//! - `jsonb`: its text, since the hash takes the number `1.0` as `1.00`.
 //! - Text under a nondeterministic collation: byte by byte.
 //! - Types without a 64-bit hash, or with one that depends on OIDs (enums, `regclass`): by their
 //!   text under the pinned session settings.
@@ -21,17 +21,30 @@ struct SafeType {
     name: &'static str,
     /// A value for the canary.
     example: &'static str,
-    /// Makes the binary form, for types whose own hash takes different values as equal.
-    send: Option<&'static str>,
+    form: Form,
+}
+
+/// What of a value is hashed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Value,
+    /// What this function makes of it: the type's own hash takes different values as equal.
+    Sent(&'static str),
+    /// The same, but every NaN alike.
+    Float,
 }
 
 impl SafeType {
     const fn plain(name: &'static str, example: &'static str) -> Self {
-        Self { name, example, send: None }
+        Self { name, example, form: Form::Value }
     }
 
     const fn sent(name: &'static str, example: &'static str, send: &'static str) -> Self {
-        Self { name, example, send: Some(send) }
+        Self { name, example, form: Form::Sent(send) }
+    }
+
+    const fn float(name: &'static str, example: &'static str) -> Self {
+        Self { name, example, form: Form::Float }
     }
 
     fn of(facts: &TypeFacts) -> Option<&'static Self> {
@@ -43,7 +56,7 @@ impl SafeType {
 /// Built-in types whose 64-bit hash depends on the value alone.
 const SAFE_TYPES: &[SafeType] = &[
     SafeType::plain("bool", "t"),
-    SafeType::plain("bpchar", "blank "),
+    SafeType::sent("bpchar", "blank ", "bpcharsend"),
     SafeType::plain("bytea", "\\x00ff10"),
     SafeType::plain("char", "c"),
     SafeType::plain("cid", "7"),
@@ -51,8 +64,8 @@ const SAFE_TYPES: &[SafeType] = &[
     SafeType::plain("date", "2026-02-28"),
     SafeType::plain("datemultirange", "{[2026-01-01,2026-02-01)}"),
     SafeType::plain("daterange", "[2026-01-01,2026-02-01)"),
-    SafeType::plain("float4", "-1.5"),
-    SafeType::plain("float8", "2.718281828459045"),
+    SafeType::float("float4", "-1.5"),
+    SafeType::float("float8", "2.718281828459045"),
     SafeType::plain("inet", "fe80::1/64"),
     SafeType::plain("int2", "-32768"),
     SafeType::plain("int4", "2147483647"),
@@ -62,7 +75,6 @@ const SAFE_TYPES: &[SafeType] = &[
     SafeType::sent("int8multirange", "{[1,5),[8,9)}", "multirange_send"),
     SafeType::sent("int8range", "[1,5)", "range_send"),
     SafeType::sent("interval", "1 year 2 days 03:04:05.000006", "interval_send"),
-    SafeType::plain("jsonb", "{\"a\": [1, 2.50, null, \"x\"], \"b\": true}"),
     SafeType::plain("macaddr", "08:00:2b:01:02:03"),
     SafeType::plain("macaddr8", "08:00:2b:01:02:03:04:05"),
     SafeType::plain("name", "relname"),
@@ -87,8 +99,8 @@ const SAFE_TYPES: &[SafeType] = &[
     SafeType::sent("xid8", "3", "xid8send"),
 ];
 
-/// Types whose bytes are those of the database's encoding.
-const ENCODED_TYPES: &[&str] = &["bpchar", "char", "jsonb", "name", "text", "varchar"];
+/// Types whose bytes are those of the database's encoding. What is sent is in the client's.
+const ENCODED_TYPES: &[&str] = &["char", "name", "text", "varchar"];
 
 /// The function that makes a number of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +209,7 @@ impl DigestPlan {
         if column.nondeterministic {
             return Some(format!("{name}{bytewise}"));
         }
-        base.facts.map(|facts| sent(&name.to_string(), facts, base.types))
+        base.facts.map(|facts| sent(&name.to_string(), facts))
     }
 
     /// For the hash of the row's text: none where the column's own text will do.
@@ -262,27 +274,29 @@ pub(crate) fn canary_value(facts: &TypeFacts, types: &BTreeMap<u32, TypeFacts>) 
         | TypeKind::Multirange { .. }
         | TypeKind::Pseudo => example(facts)?,
     };
-    Some(sent(&value, facts, types))
+    Some(sent(&value, facts))
 }
 
 /// A value of a safe type as it is, or its binary form if the type's own hash is too weak.
-fn sent(value: &str, facts: &TypeFacts, types: &BTreeMap<u32, TypeFacts>) -> String {
-    let send = match &facts.kind {
-        TypeKind::Array { element } => {
-            let element = types.get(element).and_then(SafeType::of);
-            element.and_then(|element| element.send).map(|_| "array_send")
-        }
+fn sent(value: &str, facts: &TypeFacts) -> String {
+    let name = facts.name.name.as_str();
+    let form = match &facts.kind {
+        TypeKind::Array { .. } => Form::Sent("array_send"),
         TypeKind::Base
         | TypeKind::Domain { .. }
         | TypeKind::Composite { .. }
         | TypeKind::Enum
         | TypeKind::Range { .. }
         | TypeKind::Multirange { .. }
-        | TypeKind::Pseudo => SafeType::of(facts).and_then(|safe| safe.send),
+        | TypeKind::Pseudo => SafeType::of(facts).map_or(Form::Value, |safe| safe.form),
     };
-    match send {
-        Some(send) => format!("pg_catalog.{send}({value})"),
-        None => value.to_owned(),
+    match form {
+        Form::Value => value.to_owned(),
+        Form::Sent(send) => format!("pg_catalog.{send}({value})"),
+        Form::Float => format!(
+            "case when {value} = 'NaN'::pg_catalog.{name} then 'NaN'::pg_catalog.bytea \
+             else pg_catalog.{name}send({value}) end"
+        ),
     }
 }
 
@@ -292,7 +306,8 @@ fn is_safe(facts: &TypeFacts, types: &BTreeMap<u32, TypeFacts>) -> bool {
             SafeType::of(facts).is_some()
         }
         TypeKind::Array { element } => types.get(element).is_some_and(|element| {
-            !matches!(element.kind, TypeKind::Array { .. }) && is_safe(element, types)
+            let is_float = SafeType::of(element).is_some_and(|safe| safe.form == Form::Float);
+            !is_float && !matches!(element.kind, TypeKind::Array { .. }) && is_safe(element, types)
         }),
         TypeKind::Domain { .. }
         | TypeKind::Composite { .. }

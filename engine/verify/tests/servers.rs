@@ -35,6 +35,10 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("xid8", "3", "4"),
     ("json", "{\"b\":1, \"a\":2}", "{\"a\":2, \"b\":1}"),
     ("jsonb", "{\"a\": [1, null]}", "{\"a\": [1]}"),
+    ("jsonb", "{\"a\": 1.0}", "{\"a\": 1.00}"),
+    ("float8", "0", "-0"),
+    ("bpchar", "a", "a "),
+    ("float4", "0", "-0"),
     ("jsonpath", "$.a", "$.b"),
     ("xml", "<a/>", "<b/>"),
     ("point", "(1,2)", "(2,1)"),
@@ -207,6 +211,22 @@ async fn values_of_every_type_are_equal_until_one_is_changed() {
             }
             sides[1].execute("rollback").await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn the_dimensions_of_arrays_count() {
+    let Some(cluster) = Cluster::start() else { return };
+    let sides = cluster.sides("dimensions").await;
+    for (sql, value) in sides.iter().zip(["{1,2,3}", "[0:2]={1,2,3}"]) {
+        sql.execute(&format!("create table public.t as select '{value}'::int4[] as a"))
+            .await
+            .unwrap();
+    }
+    let (table, types) = (table(&sides[0], "t").await, types(&sides[0]).await);
+    for plan in plans(both(&sides), &table, &types).await {
+        let found = compared(&sides, &[&table], &types, &plan).await;
+        assert_eq!(found.differences.len(), 1, "{plan:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-use pgkedge_model::{Each, Failure, RunId, Settings};
+use pgkedge_model::{Each, Failure, RunId, Server, Settings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -38,8 +38,16 @@ fn checkpoint() -> Checkpoint {
 }
 
 fn outcome(after: &Sketch, world_after: &World) -> String {
-    let old = before().compile(&world()).unwrap().graph;
-    let header = RunHeader {
+    let new = after.compile(world_after).unwrap_or_else(|findings| panic!("{findings:#?}")).graph;
+    let header = header();
+    match edit(&header, &checkpoint(), &RunHeader { graph: new, ..header.clone() }) {
+        Ok(changes) => changes.join("\n"),
+        Err(findings) => shown(findings.iter()),
+    }
+}
+
+fn header() -> RunHeader {
+    RunHeader {
         run_id: RunId("0".into()),
         engine: "0".into(),
         plan_name: "shop".into(),
@@ -47,13 +55,26 @@ fn outcome(after: &Sketch, world_after: &World) -> String {
         databases: BTreeMap::new(),
         settings: Settings::default(),
         facts: world().0,
-        graph: old,
-    };
-    let new = after.compile(world_after).unwrap_or_else(|findings| panic!("{findings:#?}")).graph;
-    match edit(&header, &checkpoint(), &new) {
-        Ok(changes) => changes.join("\n"),
-        Err(findings) => shown(findings.iter()),
+        graph: before().compile(&world()).unwrap().graph,
     }
+}
+
+#[test]
+fn options_of_the_plan_may_change_and_each_is_told() {
+    let old = header();
+    let mut new = old.clone();
+    new.settings.load.workers = 9;
+    new.settings.limits.target_connections = 3;
+    let database = json!({ "url": { "env": "ELSEWHERE" } });
+    new.databases.insert(Server::Source, serde_json::from_value(database).unwrap());
+    assert_eq!(
+        edit(&old, &checkpoint(), &new).unwrap(),
+        [
+            r#"changes databases.source: null → {"url":{"env":"ELSEWHERE"}}"#,
+            "changes load.workers: 4 → 9",
+            "changes limits.target_connections: 8 → 3",
+        ]
+    );
 }
 
 #[test]

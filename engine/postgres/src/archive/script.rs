@@ -3,11 +3,9 @@
 //! What counts is what the lexer sees: the comment of an entry stands between statements, never
 //! inside one, so that the body of a function may look like anything.
 
-use std::collections::BTreeSet;
-
 use pgkedge_model::{Entry, Failure, Section};
 
-use super::header::{Header, flattened, opening};
+use super::header::{Header, KnownNames, opening};
 use super::secrets::withhold;
 use crate::lexer;
 
@@ -15,11 +13,10 @@ use crate::lexer;
 pub(crate) fn entries(
     script: &str,
     section: Section,
-    roles: &BTreeSet<String>,
+    known: &KnownNames,
 ) -> Result<Vec<Entry>, Failure> {
-    let owners = roles.iter().map(|role| flattened(role)).collect();
     let mut reader =
-        Reader { section, owners, in_force: InForce::default(), open: None, entries: Vec::new() };
+        Reader { section, known, in_force: InForce::default(), open: None, entries: Vec::new() };
     let mut end = 0;
     for statement in lexer::statements(script) {
         let start = statement.as_ptr().addr() - script.as_ptr().addr();
@@ -34,7 +31,7 @@ pub(crate) fn entries(
 
 struct Reader<'a> {
     section: Section,
-    owners: BTreeSet<String>,
+    known: &'a KnownNames,
     in_force: InForce<'a>,
     open: Option<Open<'a>>,
     entries: Vec<Entry>,
@@ -64,7 +61,7 @@ impl<'a> Reader<'a> {
                 self.open = Some(Open { header, in_force, statements: Vec::new() });
             } else if let Some(open) = &mut self.open {
                 let tablespace = unquoted(open.in_force.tablespace);
-                open.header.add(line, &tablespace, &self.owners).map_err(unreadable)?;
+                open.header.add(line, &tablespace, self.known).map_err(unreadable)?;
             }
         }
         Ok(())
@@ -83,7 +80,8 @@ impl<'a> Reader<'a> {
     }
 
     fn close(&mut self) {
-        let Some(Open { header, in_force, statements }) = self.open.take() else { return };
+        let Some(Open { mut header, in_force, statements }) = self.open.take() else { return };
+        header.restore(self.known, &statements);
         let mut settings = Vec::new();
         if header.has_tablespace {
             settings.push(("default_tablespace".to_owned(), unquoted(in_force.tablespace)));

@@ -1,8 +1,8 @@
 use super::*;
 
 fn read(script: &str) -> Vec<Entry> {
-    let roles = BTreeSet::from(["me".to_owned()]);
-    entries(script, Section::PreData, &roles).unwrap()
+    let known = KnownNames::new(["s".to_owned()], ["me".to_owned()]);
+    entries(script, Section::PreData, &known).unwrap()
 }
 
 fn entry(number: u32, line: &str, body: &str) -> String {
@@ -125,6 +125,6 @@ fn settings_between_entries_hold_for_the_entries_that_they_concern() {
 
 #[test]
 fn a_comment_that_cannot_be_read_is_an_error_that_shows_it() {
-    let failure = entries("-- TOC entry 1 (class 2)\n", Section::PreData, &BTreeSet::new());
+    let failure = entries("-- TOC entry 1 (class 2)\n", Section::PreData, &KnownNames::default());
     assert_eq!(failure.unwrap_err().details, ["-- TOC entry 1 (class 2)"]);
 }

@@ -1,5 +1,7 @@
 //! The database: its locale, privileges and settings, and what in it concerns all of it.
 
+use std::collections::BTreeSet;
+
 use pgkedge_model::{DatabaseFacts, DatabaseSetting, Failure, Ident, LargeObjectFacts};
 use serde::de::DeserializeOwned;
 
@@ -77,6 +79,12 @@ pub(crate) async fn schemas(reader: &Reader<'_>) -> Result<Vec<Ident>, Failure> 
          order by n.nspname"
     );
     names(reader, "the schemas", &query).await
+}
+
+/// Names of all schemas, those of the system among them.
+pub(crate) async fn schema_names(reader: &Reader<'_>) -> Result<BTreeSet<String>, Failure> {
+    let query = "select n.nspname as name from pg_catalog.pg_namespace n";
+    Ok(names(reader, "the names of the schemas", query).await?.into_iter().collect())
 }
 
 /// How many large objects there are. Their pages are readable to everyone, their content is not.

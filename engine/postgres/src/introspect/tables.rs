@@ -10,6 +10,14 @@ use super::rows::{CONFIGURATION, Reader, relations};
 /// Kinds of `pg_class` that become a [`Table`].
 pub(crate) const KINDS: &str = "'r', 'p', 'm', 'f'";
 
+/// Every ancestor of a foreign table.
+const FOREIGN_PARENTS: &str = "with recursive above (oid) as (
+     select i.inhparent from pg_catalog.pg_inherits i
+       join pg_catalog.pg_class f on f.oid = i.inhrelid and f.relkind = 'f'
+     union
+     select i.inhparent from pg_catalog.pg_inherits i join above a on a.oid = i.inhrelid)
+   select a.oid from above a";
+
 #[derive(Deserialize)]
 struct TableRow {
     oid: u32,
@@ -27,6 +35,7 @@ struct TableRow {
     populated: bool,
     extension_rows: Option<String>,
     readable: bool,
+    reaches_foreign: bool,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +92,7 @@ fn table(row: TableRow, columns: Vec<Column>) -> Table {
         populated: row.populated,
         extension_rows: row.extension_rows,
         readable: row.readable,
+        reaches_foreign: row.reaches_foreign,
     }
 }
 
@@ -114,7 +124,8 @@ fn tables_query() -> String {
              and (pg_catalog.has_table_privilege(c.oid, 'select')
                or not exists (select from pg_catalog.pg_attribute a
                  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                   and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'))) as readable
+                   and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'))) as readable,
+           c.oid in ({FOREIGN_PARENTS}) as reaches_foreign
          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
            left join ({CONFIGURATION}) g on g.oid = c.oid
            cross join lateral (select case when c.relkind in ('r', 'm') then

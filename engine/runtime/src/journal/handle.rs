@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgkedge_model::{Checkpoint, Clock, Record, RunHeader, StepGraph};
+use pgkedge_model::{Checkpoint, Clock, Record, RunHeader};
 use rusqlite::Connection;
 
 use super::folder::{self, Folder};
@@ -86,12 +86,14 @@ impl Journal {
         &self.opened
     }
 
-    /// Replaces the graph, and says how it differs. The caller has checked that it may.
-    pub fn edit(&mut self, graph: StepGraph, changes: Vec<String>) -> Result<(), JournalError> {
-        let text = store::graph_text(&graph)?;
+    /// Goes on with what an edited plan says of servers, settings and steps, and records how that
+    /// differs. The caller has checked that it may; the run and its facts stay.
+    pub fn edit(&mut self, edited: RunHeader, changes: Vec<String>) -> Result<(), JournalError> {
+        let old = RunHeader::clone(&self.header);
+        let RunHeader { run_id, engine, facts, .. } = old;
+        let header = RunHeader { run_id, engine, facts, ..edited };
+        let text = store::plan_text(&header)?;
         self.writer.edit(Record::PlanEdited { changes }, text)?;
-        let mut header = RunHeader::clone(&self.header);
-        header.graph = graph;
         self.header = Arc::new(header);
         Ok(())
     }

@@ -24,7 +24,7 @@ impl JournalReader {
         Ok(Self { folder: folder.to_owned(), connection })
     }
 
-    /// With the graph of the latest edit.
+    /// As of the latest edit.
     pub fn header(&self) -> Result<RunHeader, JournalError> {
         store::load_header(&self.connection).map(|(header, _)| header)
     }

@@ -23,7 +23,7 @@ const TABLES: &str = "
     create table run (
         one integer primary key check (one = 1), run_id text not null, header text not null
     ) strict;
-    create table graph (since integer primary key, body text not null) strict;
+    create table plan (since integer primary key, body text not null) strict;
     create table record (
         seq integer primary key, at text not null, body text not null, hash blob not null
     ) strict;
@@ -95,9 +95,9 @@ pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<Tail, JournalEr
         (&header.run_id.0, &rest),
     )?;
     drop(rest);
-    let graph = graph_text(&header.graph)?;
-    hasher.update(graph.as_bytes());
-    insert_graph(&transaction, 0, &graph)?;
+    let plan = plan_text(header)?;
+    hasher.update(plan.as_bytes());
+    insert_plan(&transaction, 0, &plan)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)?;
@@ -118,29 +118,26 @@ pub(super) fn load(connection: &Connection) -> Result<Contents, JournalError> {
     Ok(Contents { header, checkpoint, tail })
 }
 
-/// The header with its newest graph, and where the chain starts.
+/// The header with its newest plan, and where the chain starts.
 pub(super) fn load_header(connection: &Connection) -> Result<(RunHeader, Tail), JournalError> {
     const CORRUPT: JournalError = JournalError::Corrupt { seq: 0 };
     let rest = connection
         .query_row("select header from run", (), |row| text(row, 0))
         .optional()?
         .ok_or(CORRUPT)?;
-    let first = graph(connection, 0)?.ok_or(CORRUPT)?;
+    let first = plan(connection, 0)?.ok_or(CORRUPT)?;
     let edited: Option<String> = connection
-        .query_row(
-            "select body from graph where since > 0 order by since desc limit 1",
-            (),
-            |row| text(row, 0),
-        )
+        .query_row("select body from plan where since > 0 order by since desc limit 1", (), |row| {
+            text(row, 0)
+        })
         .optional()?;
-    let newest = edited.as_ref().unwrap_or(&first);
-    let header = join(&rest, newest).ok_or(CORRUPT)?;
+    let header = join(&rest, edited.as_ref().unwrap_or(&first)).ok_or(CORRUPT)?;
     let mut hasher = beginning();
     hasher.update(rest.as_bytes()).update(b"\n").update(first.as_bytes());
     Ok((header, Tail { seq: 0, hash: hasher.finalize().into() }))
 }
 
-/// Where the chain starts: what follows are the header without its graph, and the first graph.
+/// Where the chain starts: what follows is the header, without and with what comes from the plan.
 fn beginning() -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"pgkedge journal 1\n");
@@ -167,20 +164,20 @@ pub(super) fn records(
     Ok(records)
 }
 
-/// Adds a record to the chain; `graph` is the one that it brings along.
+/// Adds a record to the chain; `plan` is the one that it brings along.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
     tail: Tail,
     line: &Line,
-    graph: Option<&str>,
+    plan: Option<&str>,
 ) -> Result<Tail, JournalError> {
     let seq = tail.seq + 1;
-    let hash = link(&tail.hash, line.at.as_bytes(), line.body.as_bytes(), graph);
+    let hash = link(&tail.hash, line.at.as_bytes(), line.body.as_bytes(), plan);
     transaction
         .prepare_cached("insert into record (seq, at, body, hash) values (?1, ?2, ?3, ?4)")?
         .execute((number(seq), &line.at, &line.body, &hash[..]))?;
-    if let Some(graph) = graph {
-        insert_graph(transaction, seq, graph)?;
+    if let Some(plan) = plan {
+        insert_plan(transaction, seq, plan)?;
     }
     Ok(Tail { seq, hash })
 }
@@ -229,10 +226,10 @@ fn verify(connection: &Connection, row: &Row<'_>, tail: &mut Tail) -> Result<Rec
     }
     let column = |at: usize| row.get_ref(at)?.as_bytes().map_err(|_| corrupt());
     let (at, body) = (column(1)?, column(2)?);
-    // Only these bring a graph along; asking for each record would be slow.
+    // Only these bring a plan along; asking for each record would be slow.
     let edits = body.starts_with(br#"{"record":"plan_edited""#);
-    let graph = if edits { graph(connection, seq)? } else { None };
-    let hash = link(&tail.hash, at, body, graph.as_deref());
+    let plan = if edits { plan(connection, seq)? } else { None };
+    let hash = link(&tail.hash, at, body, plan.as_deref());
     if hash[..] != *column(3)? {
         return Err(corrupt());
     }
@@ -240,70 +237,75 @@ fn verify(connection: &Connection, row: &Row<'_>, tail: &mut Tail) -> Result<Rec
     serde_json::from_slice(body).map_err(|_| JournalError::Corrupt { seq })
 }
 
-fn link(before: &Hash, at: &[u8], body: &[u8], graph: Option<&str>) -> Hash {
+fn link(before: &Hash, at: &[u8], body: &[u8], plan: Option<&str>) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before).update(at).update(b"\n").update(body);
-    if let Some(graph) = graph {
-        hasher.update(b"\n").update(graph.as_bytes());
+    if let Some(plan) = plan {
+        hasher.update(b"\n").update(plan.as_bytes());
     }
     hasher.finalize().into()
 }
 
-fn graph(connection: &Connection, since: u64) -> Result<Option<String>, JournalError> {
+fn plan(connection: &Connection, since: u64) -> Result<Option<String>, JournalError> {
     connection
-        .query_row("select body from graph where since = ?1", (number(since),), |row| text(row, 0))
+        .query_row("select body from plan where since = ?1", (number(since),), |row| text(row, 0))
         .optional()
         .map_err(JournalError::from)
 }
 
-fn insert_graph(transaction: &Transaction<'_>, since: u64, body: &str) -> Result<(), JournalError> {
-    transaction
-        .execute("insert into graph (since, body) values (?1, ?2)", (number(since), body))?;
+fn insert_plan(transaction: &Transaction<'_>, since: u64, body: &str) -> Result<(), JournalError> {
+    transaction.execute("insert into plan (since, body) values (?1, ?2)", (number(since), body))?;
     Ok(())
 }
 
-/// The header without its graph, which an edit replaces by itself.
+/// The header without what comes from the plan.
 #[derive(Serialize, Deserialize)]
 struct Rest<'a> {
     run_id: Cow<'a, RunId>,
     engine: Cow<'a, str>,
+    facts: Cow<'a, Facts>,
+}
+
+/// What of the header comes from the plan: an edit replaces only this.
+#[derive(Serialize, Deserialize)]
+struct OfThePlan<'a> {
     plan_name: Cow<'a, str>,
     plan_path: Cow<'a, str>,
     databases: Cow<'a, BTreeMap<Server, DatabaseRef>>,
     settings: Cow<'a, Settings>,
-    facts: Cow<'a, Facts>,
+    graph: Cow<'a, StepGraph>,
 }
 
 fn rest_text(header: &RunHeader) -> Result<String, JournalError> {
-    let RunHeader { run_id, engine, plan_name, plan_path, databases, settings, facts, graph: _ } =
-        header;
-    let rest = Rest {
-        run_id: Cow::Borrowed(run_id),
-        engine: Cow::Borrowed(engine),
-        plan_name: Cow::Borrowed(plan_name),
-        plan_path: Cow::Borrowed(plan_path),
-        databases: Cow::Borrowed(databases),
-        settings: Cow::Borrowed(settings),
-        facts: Cow::Borrowed(facts),
+    let RunHeader { run_id, engine, facts, .. } = header;
+    let (run_id, engine) = (Cow::Borrowed(run_id), Cow::Borrowed(engine.as_str()));
+    Ok(serde_json::to_string(&Rest { run_id, engine, facts: Cow::Borrowed(facts) })?)
+}
+
+pub(super) fn plan_text(header: &RunHeader) -> Result<String, JournalError> {
+    let of_the_plan = OfThePlan {
+        plan_name: Cow::Borrowed(&header.plan_name),
+        plan_path: Cow::Borrowed(&header.plan_path),
+        databases: Cow::Borrowed(&header.databases),
+        settings: Cow::Borrowed(&header.settings),
+        graph: Cow::Borrowed(&header.graph),
     };
-    Ok(serde_json::to_string(&rest)?)
+    Ok(serde_json::to_string(&of_the_plan)?)
 }
 
-pub(super) fn graph_text(graph: &StepGraph) -> Result<String, JournalError> {
-    Ok(serde_json::to_string(graph)?)
-}
-
-fn join(rest: &str, graph: &str) -> Option<RunHeader> {
-    let rest: Rest<'_> = serde_json::from_str(rest).ok()?;
+fn join(rest: &str, plan: &str) -> Option<RunHeader> {
+    let Rest { run_id, engine, facts } = serde_json::from_str(rest).ok()?;
+    let OfThePlan { plan_name, plan_path, databases, settings, graph } =
+        serde_json::from_str(plan).ok()?;
     Some(RunHeader {
-        run_id: rest.run_id.into_owned(),
-        engine: rest.engine.into_owned(),
-        plan_name: rest.plan_name.into_owned(),
-        plan_path: rest.plan_path.into_owned(),
-        databases: rest.databases.into_owned(),
-        settings: rest.settings.into_owned(),
-        facts: rest.facts.into_owned(),
-        graph: serde_json::from_str(graph).ok()?,
+        run_id: run_id.into_owned(),
+        engine: engine.into_owned(),
+        plan_name: plan_name.into_owned(),
+        plan_path: plan_path.into_owned(),
+        databases: databases.into_owned(),
+        settings: settings.into_owned(),
+        facts: facts.into_owned(),
+        graph: graph.into_owned(),
     })
 }
 

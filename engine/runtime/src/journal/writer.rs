@@ -47,8 +47,8 @@ enum Command {
 /// A record on its way.
 struct Append {
     record: Record,
-    /// The graph that a `PlanEdited` brings along.
-    graph: Option<String>,
+    /// The plan that a `PlanEdited` brings along.
+    plan: Option<String>,
     /// The request that it answers.
     answers: Option<i64>,
     reply: Reply,
@@ -73,7 +73,7 @@ impl Appender {
     ) -> Result<StampedRecord, JournalError> {
         let (reply, answer) = oneshot::channel();
         let reply = Reply::Task(reply);
-        self.send(Command::Append(Append { record, graph: None, answers, reply }))?;
+        self.send(Command::Append(Append { record, plan: None, answers, reply }))?;
         answer.await.unwrap_or(Err(JournalError::Closed))
     }
 
@@ -137,11 +137,11 @@ impl Writer {
     }
 
     /// Appends while no runner is at work; blocks.
-    pub(super) fn edit(&self, record: Record, graph: String) -> Result<(), JournalError> {
+    pub(super) fn edit(&self, record: Record, plan: String) -> Result<(), JournalError> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         self.appender.send(Command::Append(Append {
             record,
-            graph: Some(graph),
+            plan: Some(plan),
             answers: None,
             reply: Reply::Thread(reply),
         }))?;
@@ -246,7 +246,7 @@ impl Worker {
         for append in batch {
             let at = self.clock.now();
             let line = Line::new(at, &append.record)?;
-            tail = store::insert(&transaction, tail, &line, append.graph.as_deref())?;
+            tail = store::insert(&transaction, tail, &line, append.plan.as_deref())?;
             if let Some(request) = append.answers {
                 store::take_request(&transaction, request, tail.seq)?;
             }

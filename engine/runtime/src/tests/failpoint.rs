@@ -8,7 +8,7 @@ use pgkedge_model::{CloseStatus, Performer, Record, StepState};
 
 use super::graph::{clock, header, private_folder, step};
 use super::world::{FakeFence, Trial, World, options};
-use crate::{Journal, JournalReader, RunOptions, StopSignal};
+use crate::{Journal, JournalReader, StopSignal};
 
 const FOLDER: &str = "PGKEDGE_TEST_FOLDER";
 const FAILPOINT: &str = "PGKEDGE_TEST_FAILPOINT";
@@ -23,8 +23,8 @@ async fn child() {
     let journal = Journal::create(&PathBuf::from(folder), &world.header, clock()).unwrap();
     let fence = Arc::new(FakeFence(Arc::clone(&world)));
     let performer = Arc::clone(&world) as Arc<dyn Performer>;
-    let options = RunOptions { failpoint: Some(failpoint), ..options() };
-    crate::run(journal, performer, fence, Vec::new(), options, StopSignal::new()).await;
+    crate::arm_failpoint(&failpoint);
+    crate::run(journal, performer, fence, Vec::new(), options(), StopSignal::new()).await;
 }
 
 #[tokio::test]

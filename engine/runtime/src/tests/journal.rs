@@ -135,8 +135,8 @@ fn recorded() -> tempfile::TempDir {
 #[test]
 fn a_changed_header_and_a_missing_record_are_refused() {
     for (change, seq) in [
-        ("update run set header = replace(header, 'test.yaml', 'west.yaml')", 1),
-        ("update graph set body = replace(body, 'fake', 'true')", 1),
+        ("update run set header = replace(header, '150000', '150001')", 1),
+        ("update plan set body = replace(body, 'fake', 'true')", 1),
         ("delete from record where seq = 3", 3),
     ] {
         let folder = recorded();
@@ -218,20 +218,22 @@ fn a_folder_that_others_could_reach_is_refused() {
 }
 
 #[tokio::test]
-async fn an_edit_replaces_the_graph_and_is_part_of_the_chain() {
+async fn an_edit_replaces_what_the_plan_says_and_is_part_of_the_chain() {
     let folder = private_folder();
     filled(folder.path(), 3);
     let mut journal = Journal::open(folder.path(), clock()).unwrap();
-    let edited = graph(&[step("a", &[]), step("b", &["a"])]);
+    let mut edited = journal.header().clone();
+    edited.graph = graph(&[step("a", &[]), step("b", &["a"])]);
+    edited.settings.load.workers = 7;
     journal.edit(edited.clone(), vec!["b is new".to_owned()]).unwrap();
     journal.append(started("b")).await.unwrap();
     drop(journal);
     let journal = Journal::open(folder.path(), clock()).unwrap();
-    assert_eq!(journal.header().graph, edited);
+    assert_eq!(journal.header(), &edited);
     let state = journal.checkpoint().state(&"b".into()).clone();
     assert_eq!(state, StepState::Running { attempt: 1 });
     drop(journal);
-    let change = "update graph set body = replace(body, 'fake', 'true') where since > 0";
+    let change = "update plan set body = replace(body, 'fake', 'true') where since > 0";
     sql(folder.path()).execute(change, ()).unwrap();
     let refused = Journal::open(folder.path(), clock()).err();
     assert!(matches!(refused, Some(JournalError::Corrupt { seq: 4 })), "{refused:?}");

@@ -1,7 +1,7 @@
 //! The crate against a world of its own making.
 
 mod crash;
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 mod failpoint;
 pub(crate) mod graph;
 mod journal;

@@ -188,7 +188,8 @@ impl World {
             }
             Turn::Ignore => std::future::pending().await,
             Turn::WaitForApproval => {
-                let by = call.reporter.approved().await;
+                let nobody = || Failure::new(FailureClass::Cancelled, "nobody");
+                let by = call.reporter.approved().await.ok_or_else(nobody)?;
                 self.state().approved.push(by);
                 self.make(step);
             }

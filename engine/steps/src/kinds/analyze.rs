@@ -22,16 +22,25 @@ impl Step for Analyze {
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Table(table) = expansion.item else { return Ok(Vec::new()) };
-        let Some(partition) = &table.partition else {
+        // The other server may be out of reach, and its rows are no part of the move.
+        if table.reaches_foreign {
+            return Ok(Vec::new());
+        }
+        let root = table.partition.as_ref().map(|partition| &partition.root);
+        let Some(root) = root.filter(|root| !reaches_foreign(expansion, root)) else {
             return Ok(vec![draft(expansion, &table.name, &[table])?]);
         };
         // The root's statistics are its own, and analyzing it analyzes every partition as well.
         if !is_first_leaf(expansion, table) {
             return Ok(Vec::new());
         }
-        let leaves: Vec<&Table> = leaves(expansion, &partition.root).collect();
-        Ok(vec![draft(expansion, &partition.root, &leaves)?])
+        let leaves: Vec<&Table> = leaves(expansion, root).collect();
+        Ok(vec![draft(expansion, root, &leaves)?])
     }
+}
+
+fn reaches_foreign(expansion: &Expansion<'_>, root: &QualifiedName) -> bool {
+    expansion.source.tables_by_name.get(root).is_some_and(|root| root.reaches_foreign)
 }
 
 fn draft(
@@ -60,7 +69,7 @@ fn draft(
 
 #[cfg(test)]
 mod tests {
-    use pgkedge_model::PartitionFacts;
+    use pgkedge_model::{PartitionFacts, TableKind};
 
     use super::*;
     use crate::testing::{Sample, name, shown};
@@ -83,5 +92,23 @@ mod tests {
         assert_eq!(analyzed(&sample, 0), ["analyze public.root"]);
         assert_eq!(analyzed(&sample, 1), Vec::<String>::new());
         assert_eq!(analyzed(&sample, 2), ["analyze public.alone"]);
+    }
+    #[test]
+    fn what_would_ask_another_server_is_left_out() {
+        let mut sample = Sample::default();
+        let root = name("public", "root");
+        sample.table(9, "public", "root").kind = TableKind::Partitioned;
+        sample.facts.source.tables[0].reaches_foreign = true;
+        for (oid, leaf) in [(10, "a"), (11, "b")] {
+            sample.table(oid, "public", leaf).partition = Some(PartitionFacts {
+                parent: root.clone(),
+                root: root.clone(),
+                through_root: false,
+            });
+        }
+        sample.table(12, "public", "parent").reaches_foreign = true;
+        assert_eq!(analyzed(&sample, 1), ["analyze public.a"]);
+        assert_eq!(analyzed(&sample, 2), ["analyze public.b"]);
+        assert_eq!(analyzed(&sample, 3), Vec::<String>::new());
     }
 }

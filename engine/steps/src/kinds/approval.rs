@@ -1,6 +1,6 @@
 //! Waits until a person says that the run may go on.
 
-use pgkedge_model::{Call, Draft, Expansion, Failure, Finding, Fold, Leaves, Script};
+use pgkedge_model::{Call, Draft, Expansion, Failure, FailureClass, Finding, Fold, Leaves, Script};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,7 +42,10 @@ impl Step for Approval {
         let step = &call.node.id;
         call.reporter.waiting(&format!("{} (`pgkedge approve {step}`)", params.message));
         tokio::select! {
-            by = call.reporter.approved() => Ok(json!({ "by": by })),
+            by = call.reporter.approved() => match by {
+                Some(by) => Ok(json!({ "by": by })),
+                None => Err(Failure::new(FailureClass::Cancelled, "nobody has approved yet")),
+            },
             failure = context.cancelled() => Err(failure),
         }
     }

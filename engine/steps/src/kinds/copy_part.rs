@@ -2,10 +2,12 @@
 //!
 //! The rows and the ledger's rows are committed together: a part is in exactly once.
 
+use std::collections::BTreeMap;
+
 use pgkedge_model::{
     Call, Draft, Each, Expansion, Failure, Finding, Fold, Item, Leaves, Object, Part, PartRange,
     Probe, Progress, QualifiedName, Script, Server, Session, Statement, Table, Touch, Transaction,
-    Undo, quote_literal,
+    TypeFacts, Undo, quote_literal,
 };
 use pgkedge_postgres::{Copied, Wire, relay};
 use pgkedge_render::Block;
@@ -65,7 +67,7 @@ impl Step for CopyPart {
                 vec![Finding::error("steps::parameters", format!("{}: {error}", table.name))]
             })?,
             touches: touches(expansion, table),
-            script: statements(table, part, format)?,
+            script: statements(table, part, format, &expansion.facts.source.types)?,
             cost,
             fold: if is_small { Fold::Small } else { Fold::Alone },
             stops: None,
@@ -115,7 +117,12 @@ fn touches(expansion: &Expansion<'_>, table: &Table) -> Vec<Touch> {
     touches
 }
 
-fn statements(table: &Table, part: &Part, format: RowFormat) -> Result<Script, Vec<Finding>> {
+fn statements(
+    table: &Table,
+    part: &Part,
+    format: RowFormat,
+    types: &BTreeMap<u32, TypeFacts>,
+) -> Result<Script, Vec<Finding>> {
     let columns: Vec<_> =
         copy_format::copied(table).into_iter().map(|column| &column.name).collect();
     let partition = table.partition.as_ref().filter(|partition| partition.through_root);
@@ -126,6 +133,7 @@ fn statements(table: &Table, part: &Part, format: RowFormat) -> Result<Script, V
     let context = json!({
         "table": table.name,
         "columns": columns,
+        "expressions": copy_format::expressions(table, types),
         "pages": pages,
         "condition": table.extension_rows.as_deref().unwrap_or_default(),
         "into": partition.map_or(&table.name, |partition| &partition.root),
@@ -365,6 +373,16 @@ mod tests {
         );
         let Undo::Statements(undo) = &draft.script.undo else { panic!("no undo") };
         assert_eq!(shown(undo), ["delete from only public.\"or\"\"ders\" WHERE id > 9"]);
+    }
+
+    #[test]
+    fn xml_travels_as_the_text_that_it_is() {
+        let mut sample = sample();
+        sample.facts.source.tables[0].columns.push(column("x", 142));
+        assert_eq!(
+            draft(&sample, &Part::WHOLE).script.run[0].shown(),
+            "copy (select id, \"Total\", x::pg_catalog.text from only public.\"or\"\"ders\") to stdout"
+        );
     }
 
     #[test]

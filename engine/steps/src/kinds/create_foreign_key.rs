@@ -63,15 +63,19 @@ pub(crate) fn unknown(entry: &pgkedge_model::Entry) -> Finding {
 }
 
 /// Whether `validate_foreign_key` checks the rows of this one. A key that the source itself has not
-/// validated stays so; one of a partitioned table is checked as it is added, before 18.
+/// validated stays so. One of a partitioned table, or to one, is checked as it is added, before 18:
+/// the first cannot be added unchecked, and of the second only the key itself would be validated
+/// later, not its offspring for each partition.
 pub(crate) fn is_validated_later(
     expansion: &Expansion<'_>,
     key: &Constraint,
     table: &Table,
 ) -> bool {
-    let can_wait =
-        table.kind != TableKind::Partitioned || expansion.facts.target_version().major() >= 18;
-    key.validated && can_wait
+    let is_partitioned = |table: &Table| table.kind == TableKind::Partitioned;
+    let referenced =
+        key.references.as_ref().and_then(|name| expansion.source.tables_by_name.get(name));
+    let is_whole = !is_partitioned(table) && !referenced.is_some_and(|table| is_partitioned(table));
+    key.validated && (is_whole || expansion.facts.target_version().major() >= 18)
 }
 
 /// A foreign key reads the rows of both its tables.
@@ -110,11 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn one_of_a_partitioned_table_is_checked_at_once_before_18() {
-        let mut sample = Sample::with_foreign_key();
-        sample.facts.source.tables[0].kind = TableKind::Partitioned;
-        assert!(run(&sample)[0].ends_with("DEFERRABLE"));
-        sample.target().server.version = pgkedge_model::ServerVersion(180_000);
-        assert!(run(&sample)[0].ends_with("not valid"));
+    fn one_of_a_partitioned_table_or_to_one_is_checked_at_once_before_18() {
+        for partitioned in [0, 1] {
+            let mut sample = Sample::with_foreign_key();
+            sample.facts.source.tables[partitioned].kind = TableKind::Partitioned;
+            assert!(run(&sample)[0].ends_with("DEFERRABLE"));
+            sample.target().server.version = pgkedge_model::ServerVersion(180_000);
+            assert!(run(&sample)[0].ends_with("not valid"));
+        }
     }
 }

@@ -54,8 +54,8 @@ impl Reporter for Silent {
         Box::pin(async {})
     }
 
-    fn approved(&self) -> BoxFuture<'_, String> {
-        Box::pin(async { "a test".to_owned() })
+    fn approved(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async { Some("a test".to_owned()) })
     }
 }
 

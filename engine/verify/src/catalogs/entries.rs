@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{Catalog, Entry, QualifiedName};
 
+use crate::catalogs::entry_text::text;
 use crate::catalogs::{Scope, is_own_schema, majors_differ};
 use crate::difference::{Comparison, Difference};
 
@@ -205,36 +206,6 @@ fn left_out(catalog: &Catalog, excluded: &[QualifiedName]) -> BTreeSet<u32> {
 
 fn key(entry: &Entry) -> Key<'_> {
     (&entry.kind, entry.schema.as_deref(), &entry.name)
-}
-
-/// What is compared of an entry: its statements and the settings that hold for them.
-fn text(entry: &Entry) -> Vec<String> {
-    let settings = entry.settings.iter().map(|(name, value)| format!("SET {name} = {value}"));
-    if !matches!(entry.kind.as_str(), "ACL" | "DEFAULT ACL") {
-        return settings.chain(entry.statements.iter().cloned()).collect();
-    }
-    // The order of grants says nothing, but who grants does.
-    let mut grants: Vec<String> = granted_by(&entry.statements);
-    grants.sort();
-    grants.dedup();
-    grants
-}
-
-fn granted_by(statements: &[String]) -> Vec<String> {
-    let mut grantor = "";
-    let mut grants = Vec::new();
-    for statement in statements {
-        if let Some(role) = statement.strip_prefix("SET SESSION AUTHORIZATION ") {
-            grantor = role;
-        } else if statement.starts_with("RESET SESSION AUTHORIZATION") {
-            grantor = "";
-        } else if grantor.is_empty() {
-            grants.push(statement.clone());
-        } else {
-            grants.push(format!("{statement} (as {grantor})"));
-        }
-    }
-    grants
 }
 
 /// The lines of `these` that `those` lack; all of them if it is only their order.

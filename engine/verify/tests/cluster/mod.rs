@@ -233,6 +233,7 @@ pub(crate) async fn table(sql: &Sql, name: &str) -> Table {
         filenode: 0,
         row_security: false,
         force_row_security: false,
+        reaches_foreign: false,
         populated: relation.get(1) == Some("t"),
         extension_rows: None,
         readable: true,

@@ -1,0 +1,217 @@
+//! A bench for the conformance sweep: one pair of servers, the plans that run on it, and a fresh
+//! target for each cell. It knows no step kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pgkedge_model::{CloseStatus, RunHeader};
+use pgkedge_runtime::JournalReader;
+use pgkedge_sandbox::dvd_rental::{self, Size};
+
+use crate::harness::{Ended, Move, Side, text};
+
+/// What a process is ended by at a failpoint.
+const SIGABRT: i32 = 6;
+/// No command of the sweep takes longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A place where the engine dies: `after_effect` of `create_index`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cell {
+    pub(crate) point: &'static str,
+    pub(crate) kind: String,
+}
+
+impl Cell {
+    pub(crate) fn name(&self) -> String {
+        format!("{}::{}", self.point, self.kind)
+    }
+}
+
+/// How a command that may die at a failpoint came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    Died,
+    Ended(Option<i32>),
+}
+
+pub(crate) struct Bench {
+    pub(crate) moved: Move,
+    /// Copies of the examples that need nothing but two databases.
+    pub(crate) plans: Vec<PathBuf>,
+    /// Roles of the target before anything was moved.
+    roles: BTreeSet<String>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let moved = Move::new();
+        let rows = moved.sandbox.folder.join("dvd_rental.sql");
+        let statements = dvd_rental::statements(Size::new(0.01).expect("a size"));
+        std::fs::write(&rows, statements.join("\n;\n") + "\n;\n").expect("written");
+        moved.load(text(&rows));
+        moved.load("sweep.sql");
+        let plans = own_plans(&moved.sandbox.folder);
+        let bench = Self { moved, plans, roles: BTreeSet::new() };
+        Self { roles: bench.target_roles(), ..bench }
+    }
+
+    fn target_roles(&self) -> BTreeSet<String> {
+        let roles = "select rolname from pg_catalog.pg_roles";
+        self.moved.sql(Side::Target, roles).lines().map(str::to_owned).collect()
+    }
+
+    /// An empty target and no state.
+    pub(crate) fn fresh_target(&self) {
+        let database = &self.moved.sandbox.target.database;
+        let admin = |sql: &str| self.moved.sql_in(Side::Target, "postgres", sql);
+        admin(&format!("drop database if exists {database} with (force)"));
+        let roles = admin("select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles");
+        let new = roles.lines().filter(|role| !self.roles.contains(role.trim_matches('"')));
+        for role in new {
+            admin(&format!("drop role {role}"));
+        }
+        admin(&format!("create database {database}"));
+        drop(std::fs::remove_dir_all(&self.moved.state));
+        drop(std::fs::remove_file(self.moved.sandbox.folder.join("smoke.log")));
+    }
+
+    /// Runs a command to its end, and approves what it asks for.
+    pub(crate) fn perform(&self, arguments: &[&str], failpoint: Option<&Cell>) -> Came {
+        let mut command = self.command(arguments);
+        let log = std::fs::File::create(self.log()).expect("a log");
+        command.stdout(Stdio::null()).stderr(log);
+        if let Some(cell) = failpoint {
+            command.env("PGKEDGE_FAILPOINT", cell.name());
+        }
+        let mut child = command.spawn().expect("pgkedge starts");
+        let (started, mut asked) = (Instant::now(), None);
+        loop {
+            if let Some(status) = child.try_wait().expect("it was started") {
+                return match status.signal() {
+                    Some(SIGABRT) => Came::Died,
+                    _ => Came::Ended(status.code()),
+                };
+            }
+            if started.elapsed() > PATIENCE {
+                drop(child.kill());
+                drop(child.wait());
+                panic!("{arguments:?} {failpoint:?} hangs\n{}", self.said());
+            }
+            asked = asked.or_else(|| self.approved());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Approves every approval of the run as soon as it has a journal.
+    fn approved(&self) -> Option<()> {
+        let header = self.header()?;
+        let approvals = header.graph.steps().filter(|node| node.kind == "approval");
+        for node in approvals {
+            let state = text(&self.moved.state);
+            self.ended(&["approve", &node.id.0, "--by", "the sweep", "--state", state]).expect(0);
+        }
+        Some(())
+    }
+
+    /// What the last command printed.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.moved.sandbox.folder.join("stderr")
+    }
+
+    pub(crate) fn header(&self) -> Option<RunHeader> {
+        JournalReader::open(&self.moved.state).ok()?.header().ok()
+    }
+
+    pub(crate) fn closed(&self) -> Option<CloseStatus> {
+        let reader = JournalReader::open(&self.moved.state).expect("a journal");
+        reader.checkpoint().expect("whole").closed
+    }
+
+    pub(crate) fn ended(&self, arguments: &[&str]) -> Ended {
+        self.command(arguments).output().expect("pgkedge starts").into()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let url = |path: &Path| std::fs::read_to_string(path).expect("the sandbox wrote it");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgkedge"));
+        command
+            .args(arguments)
+            .current_dir(&self.moved.sandbox.folder)
+            .stdin(Stdio::null())
+            .env("SOURCE_URL", url(&self.moved.sandbox.source.url).trim())
+            .env("TARGET_URL", url(&self.moved.sandbox.target.url).trim());
+        command
+    }
+
+    pub(crate) fn run(&self, plan: &Path, more: &[&str], failpoint: Option<&Cell>) -> Came {
+        let run = ["run", text(plan), "--yes", "--state", text(&self.moved.state)];
+        self.perform(&[&run, more].concat(), failpoint)
+    }
+
+    pub(crate) fn of_run(&self, command: &[&str], failpoint: Option<&Cell>) -> Came {
+        self.perform(&[command, &["--state", text(&self.moved.state)]].concat(), failpoint)
+    }
+
+    /// Fails unless the target holds what the source holds, and nothing else is anywhere.
+    pub(crate) fn assert_moved(&self, plan: &Path, after: &str) {
+        // The one row that an example's own step adds, exactly once.
+        if self.moved.sql(Side::Target, "delete from public.moves returning 1").lines().count() > 1
+        {
+            panic!("{after}: a step that must not be repeated was");
+        }
+        let ended = self.ended(&["verify", text(plan)]);
+        assert_eq!(ended.code, Some(0), "{after}\n{}{}", ended.stdout, ended.stderr);
+        self.moved.assert_nothing_is_left();
+    }
+
+    /// Everything about the target that a run could change, as text.
+    pub(crate) fn target_as_text(&self) -> BTreeMap<&'static str, String> {
+        let settings = "select coalesce(d.datname, '*'), coalesce(r.rolname, '*'), s.setconfig \
+            from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase \
+            left join pg_roles r on r.oid = s.setrole order by 1, 2";
+        let database = "select datname, pg_get_userbyid(datdba), datacl, datconnlimit, \
+            shobj_description(oid, 'pg_database') from pg_database order by 1";
+        let objects =
+            "select oid, lomowner::regrole, lomacl from pg_largeobject_metadata order by 1";
+        let sql = |text: &str| self.moved.sql(Side::Target, text);
+        BTreeMap::from([
+            ("schema", self.moved.dumped(Side::Target, "pg_dump", &["--schema-only", "--create"])),
+            ("globals", self.moved.dumped(Side::Target, "pg_dumpall", &["--globals-only"])),
+            ("settings", sql(settings)),
+            ("database", sql(database)),
+            ("large objects", sql(objects)),
+        ])
+    }
+}
+
+/// Copies of the examples whose databases are the two that the bench has.
+fn own_plans(folder: &Path) -> Vec<PathBuf> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/examples");
+    let program = folder.join("smoke-test.sh");
+    std::fs::write(&program, "#!/bin/sh\necho \"$@\" >> smoke.log\n").expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let mut plans = Vec::new();
+    for entry in std::fs::read_dir(examples).expect("the examples are there") {
+        let path = entry.expect("readable").path();
+        let mut plan = std::fs::read_to_string(&path).expect("readable");
+        if plan.contains("env: SOURCE_URL") && plan.contains("env: TARGET_URL") {
+            if !plan.contains("\nload:") {
+                plan.push_str("\nload: { part_size: 1MiB, workers: 2 }\n");
+            }
+            let copy = folder.join(path.file_name().expect("a file"));
+            std::fs::write(&copy, plan).expect("written");
+            plans.push(copy);
+        }
+    }
+    plans.sort();
+    plans
+}
