@@ -40,3 +40,11 @@ fn preflight_says_what_stands_in_the_way() {
     let ended = pgkedge(&["preflight", text(&moved.plan()), "--output", "json"]).expect(4);
     assert!(ended.stdout.contains("already_here"), "{}", ended.stdout);
 }
+
+#[test]
+fn a_schema_that_would_be_taken_for_our_own_is_not_left_out_in_silence() {
+    let moved = Move::new();
+    moved.sql(Side::Source, "create schema pgkedge_0badcafe create table t (a int)");
+    let ended = moved.run().expect(4);
+    assert!(ended.stderr.contains("pgkedge_0badcafe"), "{}", ended.stderr);
+}
