@@ -190,9 +190,11 @@ fn a_run_that_was_killed_can_be_cleaned_up_or_taken_back() {
     moved.again();
 
     killed();
+    let rows = || moved.sql(Side::Target, "select count(*) from public.big");
+    let loaded = rows();
     moved.of_run(&["cleanup"]).expect(0);
     moved.assert_nothing_is_left();
-    assert_eq!(moved.sql(Side::Target, "select count(*) from public.big"), "20000");
+    assert_eq!(rows(), loaded, "what was moved stays");
     moved.again();
 
     killed();
@@ -266,6 +268,8 @@ fn a_run_is_watched_while_it_works_and_refuses_others() {
     // The copy knows nothing of that; the target does.
     let ended = crate::harness::pgkedge(&["resume", "--state", text(&copied)]).expect(6);
     assert!(ended.stderr.contains("ledger"), "{}", ended.stderr);
+    let ended = crate::harness::pgkedge(&["abort", "--yes", "--state", text(&copied)]).expect(6);
+    assert!(ended.stderr.contains("an old copy"), "{}", ended.stderr);
     assert_moved(&moved);
     let shown = moved.of_run(&["status"]).expect(0).stdout;
     assert!(shown.contains("succeeded"), "{shown}");
