@@ -75,7 +75,7 @@ pub(crate) fn after_rows(
     touches.extend(table.map(|table| Touch::read(Object::new("data", &table.name))));
     let cost = table.map_or(0, |table| table.bytes);
     Ok(Draft {
-        key: archive::key(entry),
+        key: archive::item_key(entry, expansion.source),
         params: Value::Null,
         touches,
         script: Script {
