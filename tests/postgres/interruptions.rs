@@ -219,9 +219,13 @@ fn without_oids(catalog: &str) -> String {
 fn forget(value: &mut serde_json::Value, names: &[&str]) {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|name, _| !names.contains(&name.as_str()));
-        fields.values_mut().for_each(|value| forget(value, names));
+        for value in fields.values_mut() {
+            forget(value, names);
+        }
     } else if let Some(items) = value.as_array_mut() {
-        items.iter_mut().for_each(|item| forget(item, names));
+        for item in items {
+            forget(item, names);
+        }
     }
 }
 
