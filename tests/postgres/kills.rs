@@ -54,6 +54,21 @@ fn ten_kills_at_random_moments_repeat_at_most_one_part_or_bundle_per_worker_each
     assert_little_was_repeated(&moved);
 }
 
+#[test]
+fn a_journal_that_lost_its_end_is_resumed_and_nothing_is_done_twice() {
+    let moved = Move::new();
+    moved.sql(Side::Source, ROWS);
+    let plan = moved.plan_with("load: { part_size: 1MiB, workers: 2 }\n");
+    let state = text(&moved.state).to_owned();
+    pgkedge(&["run", text(&plan), "--yes", "--state", &state, "--until", "load"]).expect(0);
+    let journal = rusqlite::Connection::open(moved.state.join("journal.sqlite")).expect("opens");
+    journal.execute("delete from record where seq > 3", ()).expect("its end is cut off");
+    journal.close().expect("closes");
+    moved.of_run(&["resume"]).expect(0);
+    moved.assert_nothing_is_left();
+    pgkedge(&["verify", text(&plan)]).expect(0);
+}
+
 /// Whether this runner has taken the run, and so many thousandths of its steps are done.
 fn has_come_to(moved: &Move, runner: u64, thousandths: u64) -> bool {
     let Ok(reader) = JournalReader::open(&moved.state) else { return false };
