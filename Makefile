@@ -1,6 +1,6 @@
 # The commands of a developer and of CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-rust build fmt demo test test-offline crash-matrix monkey check-more
+.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix monkey check-more
 MAKEFLAGS += --no-print-directory
 
 # rustup's cargo first: a distribution's is often too old.
@@ -25,6 +25,9 @@ build: setup-rust ## builds target/release/pgkedge
 
 demo: setup build ## moves a DVD-rental database between two throw-away servers (ARGS="--size 5")
 	@$(TARGET)/release/pgkedge demo $(ARGS)
+
+bench-small: setup ## times 2,000 small tables next to pg_dump and pg_restore (ROUNDS=3)
+	@$(CARGO) bench --locked --bench small
 
 fmt: setup-rust ## formats the code
 	@$(CARGO) fmt --all && rustfmt $(KINDS)

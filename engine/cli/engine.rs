@@ -61,7 +61,7 @@ pub(crate) async fn perform(
     until: Option<PhaseName>,
     global: &Global,
 ) -> Result<Exit, Stop> {
-    let header = Arc::new(journal.header().clone());
+    let header = journal.shared_header();
     let (performer, fence) = performer(&header, claim);
     let stop = StopSignal::default();
     let signals =
@@ -172,7 +172,7 @@ pub(crate) async fn take_back(
     global: &Global,
 ) -> Result<Exit, Stop> {
     let journal = open_journal(folder, Claim::IfFree)?;
-    let header = Arc::new(journal.header().clone());
+    let header = journal.shared_header();
     if let Some(status) = journal.checkpoint().closed.filter(|status| status.is_final()) {
         let undoable =
             status == CloseStatus::Succeeded && scope == pgkedge_runtime::UndoScope::Everything;

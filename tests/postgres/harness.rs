@@ -91,6 +91,15 @@ impl Move {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Runs a script on a server to its end, and returns what went wrong on the way.
+    pub(crate) fn run_script(&self, side: Side, script: &str) -> String {
+        let file = self.sandbox.folder.join("script.sql");
+        std::fs::write(&file, script).expect("the script is written");
+        let output =
+            self.psql_command(side).args(["-q", "-f"]).arg(&file).output().expect("psql starts");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// What `pg_dump` or `pg_dumpall` prints.
     pub(crate) fn dumped(&self, side: Side, program: &str, arguments: &[&str]) -> String {
         let database = &self.cluster(side).database;
@@ -228,6 +237,13 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgkedge"));
     command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
+}
+
+/// Writes a file that its owner alone may read.
+pub(crate) fn write_private(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, content).expect("the file is written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
 
 pub(crate) fn text(path: &Path) -> &str {

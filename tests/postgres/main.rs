@@ -5,6 +5,7 @@ mod harness;
 mod sweep;
 
 mod conformance;
+mod differences;
 mod dry_run;
 mod edits;
 mod full_load;
@@ -14,4 +15,6 @@ mod own_steps;
 mod privileges;
 mod refusals;
 mod resume;
+mod secrets;
 mod take_over;
+mod unseen;

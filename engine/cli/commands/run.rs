@@ -43,8 +43,9 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         confirm(&plan, &facts, &compiled, global)?;
     }
     let header = header(&plan, &plan_path, run_id, facts, compiled);
-    let journal = Journal::create(&folder, &header, Arc::new(SystemClock))
+    let journal = Journal::create(&folder, header, Arc::new(SystemClock))
         .map_err(|error| engine::journal_stop(&folder, &error))?;
+    drop(plan);
     engine::perform(journal, &folder, Claim::IfFree, until, global).await
 }
 
