@@ -120,8 +120,8 @@ fn crash_matrix() {
     }
     println!("\n{:28}{}", "", POINTS.map(|point| format!("{point:15}")).concat());
     for (kind, words) in passed {
-        let words: String = words.iter().map(|word| format!("{word:15}")).collect();
-        println!("{kind:28}{words}");
+        let words: Vec<String> = words.iter().map(|word| format!("{word:15}")).collect();
+        println!("{kind:28}{}", words.concat());
     }
     println!("{}", serde_json::json!({ "cells": count, "passed": held }));
     assert_eq!(count, held);
@@ -179,8 +179,10 @@ fn chained(bench: &Bench, plan: &Path, mut cells: VecDeque<Cell>) {
             trail.push(cell.name());
             match bench.of_run(&["resume"], Some(&cell)) {
                 Came::Died => {}
-                Came::Ended(Some(0)) => passed.push_back(cell),
-                Came::Ended(code) => panic!("{trail:?}: {code:?}\n{}", bench.said()),
+                came @ (Came::Hung | Came::Ended(_)) => {
+                    assert_eq!(came, Came::Ended(Some(0)), "{trail:?}\n{}", bench.said());
+                    passed.push_back(cell);
+                }
             }
         }
         let came = bench.of_run(&["resume"], None);
@@ -195,11 +197,13 @@ fn isolated(bench: &Bench, plan: &Path, cell: &Cell) -> Result<(), String> {
     bench.fresh_target();
     match bench.run(plan, &[], Some(cell)) {
         Came::Died => {}
-        Came::Ended(code) => return Err(format!("ended with {code:?}\n{}", bench.said())),
+        came @ (Came::Hung | Came::Ended(_)) => {
+            return Err(format!("never reached: {came:?}\n{}", bench.said()));
+        }
     }
-    match bench.of_run(&["resume"], None) {
-        Came::Ended(Some(0)) => {}
-        other => return Err(format!("resume: {other:?}\n{}", bench.said())),
+    let came = bench.of_run(&["resume"], None);
+    if came != Came::Ended(Some(0)) {
+        return Err(format!("resume: {came:?}\n{}", bench.said()));
     }
     let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         bench.assert_moved(plan, &cell.name());
