@@ -22,6 +22,8 @@ setup-rust:
 
 build: setup-rust ## builds target/release/pgkedge
 	@$(CARGO) build --release --locked
+	@! grep -q PGKEDGE_FAILPOINT $(TARGET)/release/pgkedge || \
+		{ echo "the release has failpoints in it" >&2; false; }
 
 demo: setup build ## moves a DVD-rental database between two throw-away servers (ARGS="--size 5")
 	@$(TARGET)/release/pgkedge demo $(ARGS)

@@ -51,7 +51,25 @@ fn ten_kills_at_random_moments_repeat_at_most_one_part_or_bundle_per_worker_each
     moved.of_run(&["resume"]).expect(0);
     moved.assert_nothing_is_left();
     pgkedge(&["verify", text(&plan)]).expect(0);
-    assert_little_was_repeated(&moved);
+    for (kill, steps) in done_again(&moved) {
+        println!("kill {kill}: done again: {steps:?}");
+        assert!(steps.len() <= WORKERS, "kill {kill}: {steps:?}");
+    }
+}
+
+#[test]
+fn a_journal_that_lost_its_end_is_resumed_and_nothing_is_done_twice() {
+    let moved = Move::new();
+    moved.sql(Side::Source, ROWS);
+    let plan = moved.plan_with("load: { part_size: 1MiB, workers: 2 }\n");
+    let state = text(&moved.state).to_owned();
+    pgkedge(&["run", text(&plan), "--yes", "--state", &state, "--until", "load"]).expect(0);
+    let journal = rusqlite::Connection::open(moved.state.join("journal.sqlite")).expect("opens");
+    journal.execute("delete from record where seq > 3", ()).expect("its end is cut off");
+    journal.close().expect("closes");
+    moved.of_run(&["resume"]).expect(0);
+    moved.assert_nothing_is_left();
+    pgkedge(&["verify", text(&plan)]).expect(0);
 }
 
 /// Whether this runner has taken the run, and so many thousandths of its steps are done.
@@ -64,7 +82,8 @@ fn has_come_to(moved: &Move, runner: u64, thousandths: u64) -> bool {
     is_at_work && done * 1_000 >= steps * thousandths
 }
 
-fn assert_little_was_repeated(moved: &Move) {
+/// What the journal says was done once more, by the kill that cut it off.
+fn done_again(moved: &Move) -> BTreeMap<u64, BTreeSet<StepId>> {
     let header = JournalReader::open(&moved.state).and_then(|reader| reader.header());
     let header = header.expect("a journal");
     let parts =
@@ -72,10 +91,7 @@ fn assert_little_was_repeated(moved: &Move) {
     assert!(parts.count() >= 12, "the large table has too few parts");
     let log = moved.of_run(&["log", "--output", "json"]).expect(0).stdout;
     let records = log.lines().map(|line| serde_json::from_str(line).expect("a record"));
-    for (kill, steps) in repeated(&header, records) {
-        println!("kill {kill}: done again: {steps:?}");
-        assert!(steps.len() <= WORKERS, "kill {kill}: {steps:?}");
-    }
+    repeated(&header, records)
 }
 
 /// By the kill that they were cut off by: steps of workers that were done once more.
@@ -119,7 +135,6 @@ fn repeated(
             | Record::RunClosed { .. } => {}
         }
     }
-    println!("{kill} kills, {} of them cut something off", repeated.len());
     repeated
 }
 
@@ -127,7 +142,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Numbers that a seed makes (SplitMix64).
+/// Numbers that a seed makes (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
