@@ -36,8 +36,8 @@ fn moves_exactly(seed: u64) {
         "select count(*) from pg_class where relkind in ('r', 'p') and relnamespace >= 2200";
     let made: usize = moved.sql(Side::Source, tables).parse().expect("a count is a number");
     assert!(made >= 150, "seed {seed} makes {made} tables:\n{refused}");
-    println!("seed {seed}: {made} tables");
-    moved.run().expect(0);
+    let ended = moved.run();
+    assert_eq!(ended.code, Some(0), "seed {seed}: {}", ended.stderr);
     moved.assert_nothing_is_left();
     pgkedge(&["verify", text(&moved.plan())]).expect(0);
     let tables = moved.sql(Side::Source, READABLE);

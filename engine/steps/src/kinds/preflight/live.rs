@@ -78,8 +78,10 @@ async fn named_like_ledgers(sql: &Sql) -> Result<Option<Finding>, Failure> {
          and c.relkind not in ('i', 't') and c.relname not in ('run', 'effect'))) order by 1";
     let found = names(sql, query).await?;
     Ok((!found.is_empty()).then(|| {
-        let message =
-            format!("schemas are named like pgkedge's own and would be left out: {}", listed(&found));
+        let message = format!(
+            "schemas are named like pgkedge's own and would be left out: {}",
+            listed(&found)
+        );
         Finding::error("source::named_like_ledgers", message)
             .at(on(Server::Source))
             .help(format!("`alter schema {} rename to …`", found[0]))
