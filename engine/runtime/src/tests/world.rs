@@ -28,6 +28,8 @@ pub(crate) enum Turn {
     /// Until it is cancelled, and then on.
     Ignore,
     WaitForApproval,
+    /// Makes the effect after a while, whatever is asked of it meanwhile.
+    TakeTime,
 }
 
 #[derive(Default)]
@@ -187,6 +189,10 @@ impl World {
                 return Err(Failure::new(FailureClass::Cancelled, "cancelled"));
             }
             Turn::Ignore => std::future::pending().await,
+            Turn::TakeTime => {
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                self.make(step);
+            }
             Turn::WaitForApproval => {
                 let nobody = || Failure::new(FailureClass::Cancelled, "nobody");
                 let by = call.reporter.approved().await.ok_or_else(nobody)?;
@@ -249,6 +255,7 @@ impl Performer for World {
                 | Turn::LoseReply
                 | Turn::Hang
                 | Turn::Ignore
+                | Turn::TakeTime
                 | Turn::WaitForApproval => {}
             }
             let mut state = self.state();
