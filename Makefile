@@ -1,6 +1,6 @@
 # The commands of a developer and of CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix check-more
+.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix monkey check-more
 MAKEFLAGS += --no-print-directory
 
 # rustup's cargo first: a distribution's is often too old.
@@ -22,6 +22,8 @@ setup-rust:
 
 build: setup-rust ## builds target/release/pgkedge
 	@$(CARGO) build --release --locked
+	@! grep -q PGKEDGE_FAILPOINT $(TARGET)/release/pgkedge || \
+		{ echo "the release has failpoints in it" >&2; false; }
 
 demo: setup build ## moves a DVD-rental database between two throw-away servers (ARGS="--size 5")
 	@$(TARGET)/release/pgkedge demo $(ARGS)
@@ -43,6 +45,10 @@ test-offline: setup-rust ## the tests that need no PostgreSQL
 
 crash-matrix: setup ## kills a run around the effect of each step kind, each time a new one
 	@$(CARGO) test --locked --test postgres crash_matrix -- --ignored --nocapture
+
+monkey: setup ## kills a run at random moments (KILLS=20 SEED=7)
+	@$(if $(KILLS),PGKEDGE_KILLS=$(KILLS)) $(if $(SEED),PGKEDGE_SEED=$(SEED)) \
+		$(CARGO) test --locked --test postgres kills:: -- --nocapture
 
 # Tools that a machine may lack: each is named, and left out where it is missing.
 check-more: setup ## nextest, documentation, advisories, unused dependencies

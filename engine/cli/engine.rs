@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pgkedge_compile::dry_run;
-use pgkedge_model::{Clock as _, CloseStatus, Failure, FenceError, PhaseName, RunHeader};
+use pgkedge_model::{
+    Checkpoint, Clock as _, CloseStatus, Failure, FenceError, Leaves, PhaseName, RunHeader, Server,
+    StepNode, StepState,
+};
 use pgkedge_postgres::ledger::Ledger;
 use pgkedge_runtime::{
     Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal,
 };
-use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
+use pgkedge_steps::{Claim, ServerFence, SharedEpoch, StepPerformer};
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -35,8 +38,12 @@ pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
 }
 
 /// Opens a run's journal, as its only runner.
-pub(crate) fn open_journal(folder: &Path) -> Result<Journal, Stop> {
-    Journal::open(folder, Arc::new(SystemClock)).map_err(|error| journal_stop(folder, &error))
+pub(crate) fn open_journal(folder: &Path, claim: Claim) -> Result<Journal, Stop> {
+    match claim {
+        Claim::IfFree => Journal::open(folder, Arc::new(SystemClock)),
+        Claim::TakeOver => Journal::take_over(folder, Arc::new(SystemClock)),
+    }
+    .map_err(|error| journal_stop(folder, &error))
 }
 
 pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
@@ -45,7 +52,7 @@ pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
         Some(help) => stop.help(help),
         None => stop,
     };
-    let is_held = matches!(error, JournalError::Held { .. });
+    let is_held = matches!(error, JournalError::Held { .. } | JournalError::TakenOver);
     if is_held { stop.exit(Exit::Held) } else { stop }
 }
 
@@ -53,11 +60,12 @@ pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
 pub(crate) async fn perform(
     journal: Journal,
     folder: &Path,
+    claim: Claim,
     until: Option<PhaseName>,
     global: &Global,
 ) -> Result<Exit, Stop> {
     let header = journal.shared_header();
-    let (performer, fence) = performer(&header);
+    let (performer, fence) = performer(&header, claim);
     let stop = StopSignal::default();
     let signals =
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
@@ -92,10 +100,13 @@ fn broken(cause: &RunError, folder: &Path) -> Stop {
 }
 
 /// What acts on the servers for a run.
-pub(crate) fn performer(header: &Arc<RunHeader>) -> (Arc<StepPerformer>, Arc<ServerFence>) {
+pub(crate) fn performer(
+    header: &Arc<RunHeader>,
+    claim: Claim,
+) -> (Arc<StepPerformer>, Arc<ServerFence>) {
     let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
     let epoch = SharedEpoch::default();
-    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone()));
+    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone(), claim));
     let performer = Arc::new(StepPerformer::new(endpoints, Arc::clone(header), epoch));
     (performer, fence)
 }
@@ -163,7 +174,7 @@ pub(crate) async fn take_back(
     scope: pgkedge_runtime::UndoScope,
     global: &Global,
 ) -> Result<Exit, Stop> {
-    let journal = open_journal(folder)?;
+    let journal = open_journal(folder, Claim::IfFree)?;
     let header = journal.shared_header();
     if let Some(status) = journal.checkpoint().closed.filter(|status| status.is_final()) {
         let undoable =
@@ -180,7 +191,10 @@ pub(crate) async fn take_back(
         output::say(message);
         return Ok(Exit::Done);
     }
-    let (performer, fence) = performer(&header);
+    if scope == pgkedge_runtime::UndoScope::Everything {
+        refuse_old_copy(&header, journal.checkpoint()).await?;
+    }
+    let (performer, fence) = performer(&header, Claim::IfFree);
     let stop = StopSignal::default();
     let signals =
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
@@ -200,6 +214,38 @@ pub(crate) async fn take_back(
         Some(cause) => Err(broken(cause, folder)),
         None => Err(leftovers(&report.left)),
     }
+}
+
+/// A copy of a run's state from before its end knows nothing of that end: what it would take back is
+/// in use by now. The ledger tells, which goes last of all.
+async fn refuse_old_copy(header: &RunHeader, checkpoint: &Checkpoint) -> Result<(), Stop> {
+    let started = |node: &StepNode| {
+        !matches!(checkpoint.state(&node.id), StepState::Pending | StepState::Undone)
+    };
+    let is_started =
+        |kind: &str| header.graph.steps().any(|node| node.kind == kind && started(node));
+    let is_done = |kind: &str| {
+        let mut nodes = header.graph.steps().filter(|node| node.kind == kind);
+        nodes.any(|node| checkpoint.state(&node.id).is_succeeded())
+    };
+    let has_result =
+        header.graph.steps().any(|node| node.leaves == Leaves::Result && started(node));
+    if !has_result || !is_done("create_ledger") || is_started("drop_ledger") {
+        return Ok(());
+    }
+    let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
+    let Some(target) = endpoints.get(&Server::Target) else { return Ok(()) };
+    let tag = header.run_id.tag();
+    let found = pgkedge_steps::scan(target).await?;
+    if found.iter().any(|left| left.tag == tag && left.ledger.is_some()) {
+        return Ok(());
+    }
+    Err(Stop::usage("the ledger of this run is gone, so nothing was taken back")
+        .help(
+            "this state is an old copy of a run that has ended elsewhere, or the target was made \
+             anew: if nothing of the target is in use, drop its objects yourself",
+        )
+        .exit(Exit::Held))
 }
 
 fn leftovers(left: &[(pgkedge_model::StepId, Failure)]) -> Stop {

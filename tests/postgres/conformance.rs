@@ -6,27 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use pgkedge_model::{CloseStatus, RunHeader, Undo};
+use pgkedge_model::{CloseStatus, Leaves, RunHeader, Undo};
 
 use crate::harness::text;
 use crate::sweep::{Bench, Came, Cell};
 
 const POINTS: [&str; 4] = ["before_intent", "before_effect", "after_effect", "after_done"];
+/// Beside `make crash-matrix`, which takes them all.
+const OTHER_POINTS_OF_EACH: usize = 4;
 
+/// Every kind after its effect and before its record; some at the other points as well.
 #[test]
-fn every_step_may_be_performed_twice() {
+fn every_step_may_be_performed_twice_and_a_kill_around_its_effect_loses_nothing() {
     let bench = Bench::new();
     for (plan, kinds) in cases(&bench) {
-        chained(&bench, &plan, cells(&["after_effect"], &kinds));
-    }
-}
-
-#[test]
-fn a_kill_before_the_effect_or_after_its_record_loses_and_repeats_nothing() {
-    let bench = Bench::new();
-    for (plan, kinds) in cases(&bench) {
-        let kinds = kinds.into_iter().step_by(3).collect();
-        chained(&bench, &plan, cells(&["before_intent", "before_effect", "after_done"], &kinds));
+        let some = |at: usize| at.is_multiple_of(OTHER_POINTS_OF_EACH);
+        let cells = kinds.into_iter().enumerate().flat_map(|(at, kind)| {
+            let points = if some(at) { &POINTS[..] } else { &["after_effect"] };
+            cells(points, &[kind])
+        });
+        chained(&bench, &plan, cells.collect());
     }
 }
 
@@ -53,17 +52,50 @@ fn an_undo_that_is_killed_is_finished_by_the_next_one() {
     bench.fresh_target();
     let before = bench.target_as_text();
     let header = until_before_cleanup(&bench, &plan);
-    let mut killed = 0;
-    for kind in kinds(&header) {
-        for point in ["before_undo", "after_undo"] {
-            let cell = Cell { point, kind: kind.clone() };
-            // Kinds that are undone already, or leave nothing, are not reached: then it is over.
-            if bench.closed() != Some(CloseStatus::Aborted) {
-                killed += usize::from(bench.of_run(&["abort", "--yes"], Some(&cell)) == Came::Died);
-            }
+    let (mut killed, mut points) = (0, ["before_undo", "after_undo"].into_iter().cycle());
+    let of_undone = kinds(&header).into_iter().rev().filter(|kind| {
+        header.graph.steps().any(|node| node.kind == *kind && node.leaves != Leaves::Nothing)
+    });
+    for kind in of_undone {
+        let point = points.next().expect("without end");
+        // What the last abort took back already is not reached again: then it is over.
+        if bench.closed() != Some(CloseStatus::Aborted) {
+            let cell = Cell { point, kind };
+            killed += usize::from(bench.of_run(&["abort", "--yes"], Some(&cell)) == Came::Died);
         }
     }
-    assert!(killed >= 2, "{killed}");
+    assert!(killed >= 5, "{killed}");
+    undone(&bench, &plan, &header, &before);
+}
+
+#[test]
+fn a_step_that_cannot_be_undone_says_why_and_its_command_undoes_it_where_there_is_one() {
+    let bench = Bench::new();
+    let smallest = bench.plans.iter().find(|plan| plan.ends_with("smallest.yaml"));
+    let text = std::fs::read_to_string(smallest.expect("an example")).expect("readable");
+    let with_step = |undo: &str| {
+        let plan = bench.moved.sandbox.folder.join("own.yaml");
+        let phases = format!(
+            "phases:\n  - name: own\n    after: verify\n    steps:\n      - \
+             {{ name: touch, kind: command, run: [touch, touched], idempotent: true{undo} }}\n"
+        );
+        std::fs::write(&plan, format!("{text}{phases}")).expect("written");
+        plan
+    };
+    let touched = || bench.moved.sandbox.folder.join("touched").exists();
+
+    bench.fresh_target();
+    let before = bench.target_as_text();
+    let plan = with_step(", undo: [rm, touched]");
+    let header = until_before_cleanup(&bench, &plan);
+    assert!(touched());
+    undone(&bench, &plan, &header, &before);
+    assert!(!touched(), "the command's undo was not run");
+
+    bench.fresh_target();
+    let plan = with_step("");
+    let header = until_before_cleanup(&bench, &plan);
+    assert_eq!(irreversible(&header).count(), 1);
     undone(&bench, &plan, &header, &before);
 }
 
@@ -88,8 +120,8 @@ fn crash_matrix() {
     }
     println!("\n{:28}{}", "", POINTS.map(|point| format!("{point:15}")).concat());
     for (kind, words) in passed {
-        let words: String = words.iter().map(|word| format!("{word:15}")).collect();
-        println!("{kind:28}{words}");
+        let words: Vec<String> = words.iter().map(|word| format!("{word:15}")).collect();
+        println!("{kind:28}{}", words.concat());
     }
     println!("{}", serde_json::json!({ "cells": count, "passed": held }));
     assert_eq!(count, held);
@@ -121,7 +153,7 @@ fn kinds(header: &RunHeader) -> Vec<String> {
     kinds.filter(|kind| seen.insert(kind.clone())).collect()
 }
 
-fn cells(points: &[&'static str], kinds: &Vec<String>) -> VecDeque<Cell> {
+fn cells(points: &[&'static str], kinds: &[String]) -> VecDeque<Cell> {
     let of_kind = |kind: &String| {
         let kind = kind.clone();
         points.iter().map(move |point| Cell { point, kind: kind.clone() })
@@ -147,8 +179,10 @@ fn chained(bench: &Bench, plan: &Path, mut cells: VecDeque<Cell>) {
             trail.push(cell.name());
             match bench.of_run(&["resume"], Some(&cell)) {
                 Came::Died => {}
-                Came::Ended(Some(0)) => passed.push_back(cell),
-                Came::Ended(code) => panic!("{trail:?}: {code:?}\n{}", bench.said()),
+                came @ (Came::Hung | Came::Ended(_)) => {
+                    assert_eq!(came, Came::Ended(Some(0)), "{trail:?}\n{}", bench.said());
+                    passed.push_back(cell);
+                }
             }
         }
         let came = bench.of_run(&["resume"], None);
@@ -163,11 +197,13 @@ fn isolated(bench: &Bench, plan: &Path, cell: &Cell) -> Result<(), String> {
     bench.fresh_target();
     match bench.run(plan, &[], Some(cell)) {
         Came::Died => {}
-        Came::Ended(code) => return Err(format!("ended with {code:?}\n{}", bench.said())),
+        came @ (Came::Hung | Came::Ended(_)) => {
+            return Err(format!("never reached: {came:?}\n{}", bench.said()));
+        }
     }
-    match bench.of_run(&["resume"], None) {
-        Came::Ended(Some(0)) => {}
-        other => return Err(format!("resume: {other:?}\n{}", bench.said())),
+    let came = bench.of_run(&["resume"], None);
+    if came != Came::Ended(Some(0)) {
+        return Err(format!("resume: {came:?}\n{}", bench.said()));
     }
     let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         bench.assert_moved(plan, &cell.name());

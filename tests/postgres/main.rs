@@ -5,11 +5,16 @@ mod harness;
 mod sweep;
 
 mod conformance;
+mod differences;
 mod dry_run;
 mod edits;
 mod full_load;
 mod interruptions;
+mod kills;
 mod own_steps;
 mod privileges;
 mod refusals;
 mod resume;
+mod secrets;
+mod take_over;
+mod unseen;

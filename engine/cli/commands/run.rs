@@ -6,6 +6,7 @@ use pgkedge_compile::Compiled;
 use pgkedge_model::{Facts, PhaseName, RunHeader, RunId, Server};
 use pgkedge_plan::Plan;
 use pgkedge_runtime::Journal;
+use pgkedge_steps::Claim;
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let journal = Journal::create(&folder, header, Arc::new(SystemClock))
         .map_err(|error| engine::journal_stop(&folder, &error))?;
     drop(plan);
-    engine::perform(journal, &folder, until, global).await
+    engine::perform(journal, &folder, Claim::IfFree, until, global).await
 }
 
 /// The phase of `--until`, if the graph has it.

@@ -56,6 +56,15 @@ impl StepPerformer {
         StepContext::new(&self.endpoints, Arc::clone(&self.header), epoch, self.cancel.clone())
     }
 
+    /// The output of an effect that holds already.
+    async fn held(&self, call: Call) -> Option<Value> {
+        match self.probe(call).await {
+            Ok(Probe::Applied(output)) => Some(output),
+            Ok(Probe::Absent | Probe::Partial | Probe::InProgress(_) | Probe::Foreign(_))
+            | Err(_) => None,
+        }
+    }
+
     /// Runs one action of a kind, and ends it when it is cancelled.
     async fn act<T>(
         &self,
@@ -90,11 +99,24 @@ impl StepPerformer {
     }
 }
 
+/// Whether a failure may come of the step's own effect: a journal that was restored from a copy, or
+/// has lost its end, knows nothing of an attempt that did commit.
+fn may_hold(call: &Call, failure: &Failure) -> bool {
+    let refused = matches!(failure.class, FailureClass::Operator | FailureClass::Permanent);
+    refused && !call.node.service && call.node.statements().next().is_some()
+}
+
 impl Performer for StepPerformer {
     fn perform(&self, call: Call) -> BoxFuture<'_, Result<Value, Failure>> {
-        Box::pin(
-            async move { self.act(&call, |kind, context, call| (kind.run)(context, call)).await },
-        )
+        Box::pin(async move {
+            let made = self.act(&call, |kind, context, call| (kind.run)(context, call)).await;
+            match made {
+                Err(failure) if may_hold(&call, &failure) => {
+                    Ok(self.held(call).await.ok_or(failure)?)
+                }
+                made => made,
+            }
+        })
     }
 
     fn probe(&self, call: Call) -> BoxFuture<'_, Result<Probe, Failure>> {

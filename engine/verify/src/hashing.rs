@@ -105,7 +105,9 @@ const ENCODED_TYPES: &[&str] = &["char", "name", "text", "varchar"];
 /// The function that makes a number of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowHash {
-    /// `hash_record_extended` over the values: both sides 14 or later.
+    /// `hash_record_extended` over the values: both sides 14 or later. It adds up the hashes of the
+    /// values, so that a sum of it stays the same when two rows swap a value: it is hashed once
+    /// more, as a `float8`, the one type whose hash takes in (nearly) all bits of a number.
     Record,
     /// `hashtextextended` over the row's text: both sides 11 or later, with one encoding.
     Text,
@@ -162,7 +164,10 @@ impl DigestPlan {
         let row = format!("row({})", values.join(", "));
         let seed = self.seed;
         match self.row_hash {
-            RowHash::Record => format!("pg_catalog.hash_record_extended({row}, {seed})"),
+            RowHash::Record => format!(
+                "pg_catalog.hashfloat8extended(\
+                 pg_catalog.hash_record_extended({row}, {seed})::pg_catalog.float8, {seed})"
+            ),
             RowHash::Text => {
                 format!("pg_catalog.hashtextextended({row}::pg_catalog.text, {seed})")
             }

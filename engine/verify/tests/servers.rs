@@ -231,6 +231,24 @@ async fn the_dimensions_of_arrays_count() {
 }
 
 #[tokio::test]
+async fn values_that_two_rows_have_swapped_are_found() {
+    let Some(cluster) = Cluster::start() else { return };
+    let sides = cluster.sides("swapped").await;
+    for (sql, values) in sides.iter().zip(["(1, 'a'), (2, 'b')", "(1, 'b'), (2, 'a')"]) {
+        sql.execute(&format!(
+            "create table public.t (n int4, t text); insert into public.t values {values}"
+        ))
+        .await
+        .unwrap();
+    }
+    let (table, types) = (table(&sides[0], "t").await, types(&sides[0]).await);
+    for plan in plans(both(&sides), &table, &types).await {
+        let found = compared(&sides, &[&table], &types, &plan).await;
+        assert_eq!(found.differences.len(), 1, "{plan:?}");
+    }
+}
+
+#[tokio::test]
 async fn rows_are_compared_whatever_their_order_and_that_of_columns() {
     let Some(cluster) = Cluster::start() else { return };
     let sides = cluster.sides("rows").await;

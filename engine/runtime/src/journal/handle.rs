@@ -54,7 +54,20 @@ impl Journal {
         if !folder::journal(folder).exists() {
             return Err(JournalError::Missing { folder: folder.to_owned() });
         }
-        let held = Folder::hold(folder, clock.as_ref())?;
+        Self::read(Folder::hold(folder, clock.as_ref())?, clock)
+    }
+
+    /// As `open`, from a runner that holds the folder but hangs.
+    pub fn take_over(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        folder::check(folder)?;
+        if !folder::journal(folder).exists() {
+            return Err(JournalError::Missing { folder: folder.to_owned() });
+        }
+        let taken = Folder::take_over(folder, clock.as_ref())?;
+        Self::read(taken, clock)
+    }
+
+    fn read(held: Folder, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
         let connection = store::open(&held.journal())?;
         let Contents { header, checkpoint, tail } = store::load(&connection)?;
         Self::start(held, connection, Arc::new(header), (checkpoint, tail), clock)

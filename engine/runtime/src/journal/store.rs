@@ -166,6 +166,12 @@ pub(super) fn records(
     Ok(records)
 }
 
+/// The place of the last record; 0 where there is none.
+pub(super) fn last(connection: &Connection) -> Result<u64, JournalError> {
+    let mut statement = connection.prepare_cached("select coalesce(max(seq), 0) from record")?;
+    statement.query_row((), |row| Ok(sequence(row)))?
+}
+
 /// Adds a record to the chain; `plan` is the one that it brings along.
 pub(super) fn insert(
     transaction: &Transaction<'_>,

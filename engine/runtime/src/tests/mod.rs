@@ -9,5 +9,6 @@ mod requests;
 mod retry;
 mod service;
 mod stop;
+mod tail;
 mod undo;
 mod world;

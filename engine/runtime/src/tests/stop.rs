@@ -31,18 +31,8 @@ async fn stopped_while(trial: &Trial, running: &str, stages: &[StopStage]) -> Ru
 async fn the_first_ctrl_c_lets_steps_finish_and_starts_nothing_new() {
     let sketches = [step("hold", &[]).service(), step("a", &["hold"]), step("b", &["a"])];
     let trial = Trial::new(header(&sketches, 4, 4));
-    trial.world.script("a", &[Turn::WaitForApproval]);
-    let approve = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let reader = JournalReader::open(trial.folder.path()).unwrap();
-        let request = crate::Request::Approve { step: "a".into(), by: "me".into() };
-        reader.request(&request, super::graph::clock().as_ref()).unwrap();
-        std::future::pending::<()>().await;
-    };
-    let report = tokio::select! {
-        report = stopped_while(&trial, "a", &[StopStage::Finish]) => report,
-        () = approve => unreachable!(),
-    };
+    trial.world.script("a", &[Turn::Linger]);
+    let report = stopped_while(&trial, "a", &[StopStage::Finish]).await;
     assert_eq!(report.status, CloseStatus::Interrupted);
     assert!(trial.world.state().held.contains(&"a".into()));
     assert!(!trial.world.state().started.contains(&"b".into()));

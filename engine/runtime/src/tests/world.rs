@@ -28,6 +28,8 @@ pub(crate) enum Turn {
     /// Until it is cancelled, and then on.
     Ignore,
     WaitForApproval,
+    /// It takes a while, whatever the user wants.
+    Linger,
 }
 
 #[derive(Default)]
@@ -187,6 +189,10 @@ impl World {
                 return Err(Failure::new(FailureClass::Cancelled, "cancelled"));
             }
             Turn::Ignore => std::future::pending().await,
+            Turn::Linger => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                self.make(step);
+            }
             Turn::WaitForApproval => {
                 let nobody = || Failure::new(FailureClass::Cancelled, "nobody");
                 let by = call.reporter.approved().await.ok_or_else(nobody)?;
@@ -249,6 +255,7 @@ impl Performer for World {
                 | Turn::LoseReply
                 | Turn::Hang
                 | Turn::Ignore
+                | Turn::Linger
                 | Turn::WaitForApproval => {}
             }
             let mut state = self.state();

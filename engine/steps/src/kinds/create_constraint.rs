@@ -1,12 +1,19 @@
 //! Adds one constraint of post-data that is no foreign key: primary keys, unique, exclusion, check.
 
-use pgkedge_model::{Constraint, Draft, Each, Entry, Expansion, Finding, Item, Leaves, Table};
+use std::collections::BTreeSet;
+
+use pgkedge_model::{
+    Constraint, ConstraintKind, Draft, Each, Entry, Expansion, Finding, Item, Leaves, Object,
+    Table, Touch,
+};
 
 use super::create_index::{after_rows, is_partitioning};
 use crate::step::{NoParams, Step};
 
 /// `pg_constraint`.
 pub(crate) const CLASS: u32 = 2606;
+/// `pg_class`.
+const TABLE_CLASS: u32 = 1259;
 
 pub(crate) struct CreateConstraint;
 
@@ -22,8 +29,56 @@ impl Step for CreateConstraint {
         let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
         let constraint = constraint(expansion, entry);
         let table = constraint.and_then(|of| table(expansion, of));
-        Ok(vec![after_rows(Self::KIND, expansion, entry, table, &undo(constraint, table))?])
+        let heirs = constraint.map(|of| validated_heirs(expansion, of)).unwrap_or_default();
+        let mut entry = entry.clone();
+        entry.statements.extend(
+            heirs.iter().map(|heir| {
+                format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", heir.table, heir.name)
+            }),
+        );
+        let undo = undo(constraint, table);
+        let mut draft = after_rows(Self::KIND, expansion, &entry, table, &undo)?;
+        let rows = |heir: &&Constraint| Touch::read(Object::new("data", &heir.table));
+        draft.touches.extend(heirs.iter().map(rows));
+        Ok(vec![draft])
     }
+}
+
+/// What tables that inherit a check have validated, unlike the table that they have it from: they
+/// were made after it. The archive does not say so.
+fn validated_heirs<'a>(expansion: &Expansion<'a>, of: &Constraint) -> Vec<&'a Constraint> {
+    if of.validated || of.kind != ConstraintKind::Check {
+        return Vec::new();
+    }
+    let source = expansion.source;
+    let is_heir = |one: &&Constraint| {
+        one.validated
+            && one.kind == ConstraintKind::Check
+            && one.name == of.name
+            && !source.entries_by_object.contains_key(&(CLASS, one.oid))
+            && inherits(expansion, one.table_oid, of.table_oid)
+    };
+    source.constraints.values().copied().filter(is_heir).collect()
+}
+
+/// Whether a table was made after another one of which it needs the definition, at any distance.
+fn inherits(expansion: &Expansion<'_>, table: u32, from: u32) -> bool {
+    let entry = |oid| expansion.source.entries_by_object.get(&(TABLE_CLASS, oid)).copied();
+    let (Some(heir), Some(from)) = (entry(table), entry(from)) else { return false };
+    let mut seen = BTreeSet::new();
+    let mut open = vec![heir];
+    while let Some(entry) = open.pop() {
+        let needs = entry.depends.iter().filter_map(|need| expansion.source.entries.get(need));
+        for need in needs.copied().filter(|need| need.kind == "TABLE") {
+            if need.number == from.number {
+                return true;
+            }
+            if seen.insert(need.number) {
+                open.push(need);
+            }
+        }
+    }
+    false
 }
 
 /// The constraint of an entry; none for one that belongs to a domain.
@@ -72,5 +127,27 @@ mod tests {
             shown(undo),
             ["alter table if exists public.orders drop constraint if exists \"pk'ey\""]
         );
+    }
+    #[test]
+    fn a_check_that_an_heir_has_validated_is_validated_there() {
+        let mut sample = Sample::default();
+        for (oid, table, depends) in [(10, "parent", vec![]), (11, "heir", vec![10])] {
+            sample.table(oid, "public", table);
+            sample.constraint(oid + 20, "c k", oid, ConstraintKind::Check);
+            let mut entry = entry(oid, "TABLE", table, &[]);
+            (entry.class, entry.oid, entry.depends) = (TABLE_CLASS, oid, depends);
+            sample.facts.source.entries.push(entry);
+        }
+        sample.facts.source.constraints[0].validated = false;
+        let sql = "ALTER TABLE public.parent ADD CONSTRAINT \"c k\" CHECK (a > 0) NOT VALID";
+        let mut check = entry(9, "CHECK CONSTRAINT", "parent c k", &[sql]);
+        (check.class, check.oid) = (CLASS, 30);
+        sample.facts.source.entries.push(check);
+        let drafts = sample.expand_entry::<CreateConstraint>(9, json!({})).unwrap();
+        assert_eq!(
+            shown(&drafts[0].script.run),
+            [sql, "ALTER TABLE public.heir VALIDATE CONSTRAINT \"c k\""]
+        );
+        assert!(drafts[0].touches.contains(&Touch::read(Object::new("data", "public.heir"))));
     }
 }

@@ -99,8 +99,6 @@ pub(crate) fn fold(expansion: &Expansion<'_>, cost: u64) -> Fold {
 
 #[cfg(test)]
 mod tests {
-    use pgkedge_model::Server;
-
     use super::*;
     use crate::testing::{Sample, entry, shown};
 

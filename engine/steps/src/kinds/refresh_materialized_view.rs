@@ -106,7 +106,14 @@ mod tests {
                 Touch::read(Object::new("data", "public.first")),
             ]
         );
-        assert_eq!(shown(&draft.script.run), ["refresh materialized view public.last"]);
+        assert_eq!(
+            shown(&draft.script.run),
+            [
+                "set local row_security = on",
+                "refresh materialized view public.last",
+                "set local row_security = off",
+            ]
+        );
         let Undo::Statements(undo) = &draft.script.undo else { panic!("no undo") };
         assert_eq!(shown(undo), ["refresh materialized view public.last with no data"]);
     }
