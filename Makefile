@@ -1,6 +1,6 @@
 # The commands of a developer and of CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-rust build fmt demo test test-offline crash-matrix check-more
+.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix monkey check-more
 MAKEFLAGS += --no-print-directory
 
 # rustup's cargo first: a distribution's is often too old.
@@ -26,6 +26,9 @@ build: setup-rust ## builds target/release/pgkedge
 demo: setup build ## moves a DVD-rental database between two throw-away servers (ARGS="--size 5")
 	@$(TARGET)/release/pgkedge demo $(ARGS)
 
+bench-small: setup ## times 2,000 small tables next to pg_dump and pg_restore (ROUNDS=3)
+	@$(CARGO) bench --locked --bench small
+
 fmt: setup-rust ## formats the code
 	@$(CARGO) fmt --all && rustfmt $(KINDS)
 
@@ -40,6 +43,10 @@ test-offline: setup-rust ## the tests that need no PostgreSQL
 
 crash-matrix: setup ## kills a run around the effect of each step kind, each time a new one
 	@$(CARGO) test --locked --test postgres crash_matrix -- --ignored --nocapture
+
+monkey: setup ## kills a run at random moments (KILLS=20 SEED=7)
+	@$(if $(KILLS),PGKEDGE_KILLS=$(KILLS)) $(if $(SEED),PGKEDGE_SEED=$(SEED)) \
+		$(CARGO) test --locked --test postgres kills:: -- --nocapture
 
 # Tools that a machine may lack: each is named, and left out where it is missing.
 check-more: setup ## nextest, documentation, advisories, unused dependencies

@@ -9,7 +9,7 @@ use pgkedge_postgres::ledger::Ledger;
 use pgkedge_runtime::{
     Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal,
 };
-use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer};
+use pgkedge_steps::{Claim, ServerFence, SharedEpoch, StepPerformer};
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -35,8 +35,12 @@ pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
 }
 
 /// Opens a run's journal, as its only runner.
-pub(crate) fn open_journal(folder: &Path) -> Result<Journal, Stop> {
-    Journal::open(folder, Arc::new(SystemClock)).map_err(|error| journal_stop(folder, &error))
+pub(crate) fn open_journal(folder: &Path, claim: Claim) -> Result<Journal, Stop> {
+    match claim {
+        Claim::IfFree => Journal::open(folder, Arc::new(SystemClock)),
+        Claim::TakeOver => Journal::take_over(folder, Arc::new(SystemClock)),
+    }
+    .map_err(|error| journal_stop(folder, &error))
 }
 
 pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
@@ -45,7 +49,7 @@ pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
         Some(help) => stop.help(help),
         None => stop,
     };
-    let is_held = matches!(error, JournalError::Held { .. });
+    let is_held = matches!(error, JournalError::Held { .. } | JournalError::TakenOver);
     if is_held { stop.exit(Exit::Held) } else { stop }
 }
 
@@ -53,11 +57,12 @@ pub(crate) fn journal_stop(folder: &Path, error: &JournalError) -> Stop {
 pub(crate) async fn perform(
     journal: Journal,
     folder: &Path,
+    claim: Claim,
     until: Option<PhaseName>,
     global: &Global,
 ) -> Result<Exit, Stop> {
-    let header = Arc::new(journal.header().clone());
-    let (performer, fence) = performer(&header);
+    let header = journal.shared_header();
+    let (performer, fence) = performer(&header, claim);
     let stop = StopSignal::default();
     let signals =
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;
@@ -92,10 +97,13 @@ fn broken(cause: &RunError, folder: &Path) -> Stop {
 }
 
 /// What acts on the servers for a run.
-pub(crate) fn performer(header: &Arc<RunHeader>) -> (Arc<StepPerformer>, Arc<ServerFence>) {
+pub(crate) fn performer(
+    header: &Arc<RunHeader>,
+    claim: Claim,
+) -> (Arc<StepPerformer>, Arc<ServerFence>) {
     let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
     let epoch = SharedEpoch::default();
-    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone()));
+    let fence = Arc::new(ServerFence::new(endpoints.clone(), epoch.clone(), claim));
     let performer = Arc::new(StepPerformer::new(endpoints, Arc::clone(header), epoch));
     (performer, fence)
 }
@@ -163,8 +171,8 @@ pub(crate) async fn take_back(
     scope: pgkedge_runtime::UndoScope,
     global: &Global,
 ) -> Result<Exit, Stop> {
-    let journal = open_journal(folder)?;
-    let header = Arc::new(journal.header().clone());
+    let journal = open_journal(folder, Claim::IfFree)?;
+    let header = journal.shared_header();
     if let Some(status) = journal.checkpoint().closed.filter(|status| status.is_final()) {
         let undoable =
             status == CloseStatus::Succeeded && scope == pgkedge_runtime::UndoScope::Everything;
@@ -180,7 +188,7 @@ pub(crate) async fn take_back(
         output::say(message);
         return Ok(Exit::Done);
     }
-    let (performer, fence) = performer(&header);
+    let (performer, fence) = performer(&header, Claim::IfFree);
     let stop = StopSignal::default();
     let signals =
         Signals::listen(&stop).map_err(|error| failed("cannot listen for signals", &error))?;

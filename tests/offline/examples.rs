@@ -29,6 +29,19 @@ fn every_example_is_valid() {
 }
 
 #[test]
+fn every_step_kind_is_used_by_a_pipeline_or_an_example() {
+    let plans = plans();
+    let expanded = plans.iter().map(|plan| pgkedge(&["validate", "--expand"], plan).stdout);
+    let expanded = expanded.map(|text| String::from_utf8(text).expect("UTF-8"));
+    let expanded = expanded.collect::<Vec<_>>().join("\n");
+    let words: Vec<_> = expanded.split_whitespace().collect();
+    for kind in pgkedge_steps::kinds() {
+        let is_used = words.windows(2).any(|pair| pair[0] == "kind:" && pair[1] == kind.kind);
+        assert!(is_used, "write an example plan that uses `{}`", kind.kind);
+    }
+}
+
+#[test]
 fn an_example_written_out_in_full_is_valid_and_says_the_same() {
     for plan in plans() {
         let expanded = pgkedge(&["validate", "--expand"], &plan).stdout;

@@ -108,7 +108,10 @@ impl Move {
         let output = command.output().expect("it starts");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program}: {error}");
-        String::from_utf8(output.stdout).expect("UTF-8")
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        // Another key each time.
+        let lines = text.lines().filter(|line| !line.contains("restrict "));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn psql_command(&self, side: Side) -> Command {
@@ -214,7 +217,7 @@ pub(crate) fn started(arguments: &[&str]) -> Child {
 
 /// Waits until something holds, for a minute at most.
 #[track_caller]
-pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     let held = (0..600).any(|_| {
         let held = holds();
         if !held {
@@ -234,6 +237,13 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgkedge"));
     command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
+}
+
+/// Writes a file that its owner alone may read.
+pub(crate) fn write_private(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, content).expect("the file is written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -263,6 +263,10 @@ fn a_run_is_watched_while_it_works_and_refuses_others() {
     held.runner.ended().expect(0);
     assert_moved(&moved);
     assert_eq!(moved.status()["report"]["closed"], "succeeded");
+    // The copy knows nothing of that; the target does.
+    let ended = crate::harness::pgkedge(&["resume", "--state", text(&copied)]).expect(6);
+    assert!(ended.stderr.contains("ledger"), "{}", ended.stderr);
+    assert_moved(&moved);
     let shown = moved.of_run(&["status"]).expect(0).stdout;
     assert!(shown.contains("succeeded"), "{shown}");
     assert!(moved.of_run(&["log"]).expect(0).stdout.contains("verify"));

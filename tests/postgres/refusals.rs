@@ -1,5 +1,7 @@
 //! What is refused before anything is changed.
 
+use pgkedge_sandbox::StopMode;
+
 use crate::harness::{Move, Side, pgkedge, text};
 
 #[test]
@@ -47,4 +49,34 @@ fn a_schema_that_would_be_taken_for_our_own_is_not_left_out_in_silence() {
     moved.sql(Side::Source, "create schema pgkedge_0badcafe create table t (a int)");
     let ended = moved.run().expect(4);
     assert!(ended.stderr.contains("pgkedge_0badcafe"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_ledger_of_another_run_on_the_target_stops_a_new_one() {
+    let moved = Move::new();
+    moved.sql(Side::Source, "create table public.t (a int)");
+    let plan = moved.plan();
+    let arguments = ["run", text(&plan), "--yes", "--state", text(&moved.state)];
+    pgkedge(&[&arguments[..], &["--until", "prepare"]].concat()).expect(0);
+    let ended = pgkedge(&arguments).expect(2);
+    assert!(ended.stderr.contains("unfinished run"), "{}", ended.stderr);
+    let elsewhere = moved.sandbox.folder.join("elsewhere");
+    let ended = pgkedge(&["run", text(&plan), "--yes", "--state", text(&elsewhere)]).expect(4);
+    for words in ["has left its ledger", "pgkedge cleanup --scan"] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+    }
+    moved.of_run(&["resume"]).expect(0);
+    moved.assert_nothing_is_left();
+}
+
+#[test]
+fn a_target_that_is_a_standby_is_refused() {
+    let moved = Move::new();
+    moved.sql(Side::Source, "create table public.t (a int)");
+    let target = &moved.sandbox.target;
+    target.stop(StopMode::Fast).expect("the target stops");
+    std::fs::write(target.data.join("standby.signal"), "").expect("the signal is written");
+    target.start().expect("the target starts");
+    let ended = moved.run().expect(4);
+    assert!(ended.stderr.contains("target::in_recovery"), "{}", ended.stderr);
 }

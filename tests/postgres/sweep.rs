@@ -178,7 +178,8 @@ impl Bench {
         let settings = "select coalesce(d.datname, '*'), coalesce(r.rolname, '*'), s.setconfig \
             from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase \
             left join pg_roles r on r.oid = s.setrole order by 1, 2";
-        let database = "select datname, pg_get_userbyid(datdba), datacl, datconnlimit, \
+        let database = "select datname, pg_get_userbyid(datdba), \
+            coalesce(datacl, acldefault('d', datdba)), datconnlimit, \
             shobj_description(oid, 'pg_database') from pg_database order by 1";
         let objects =
             "select oid, lomowner::regrole, lomacl from pg_largeobject_metadata order by 1";

@@ -62,16 +62,22 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
 /// Catalogs from files where they are given; a target that is not given is not asked when the
 /// source comes from a file, so that planning works offline.
 async fn facts(args: &Args, plan: &pgkedge_plan::Plan) -> Result<Facts, Stop> {
-    let endpoints = plans::endpoints(&plan.databases, &plans::absolute(&args.plan)?);
+    let endpoints = &plans::endpoints(&plan.databases, &plans::absolute(&args.plan)?);
     let file = |server| args.catalog.iter().find(|(s, _)| *s == server).map(|(_, path)| path);
-    let source = match file(Server::Source) {
-        Some(path) => plans::catalog_from_file(path)?,
-        None => plans::catalog(&endpoints, Server::Source).await?,
+    let read = |server| async move { plans::catalog(endpoints, server).await.map_err(Stop::from) };
+    let source = async {
+        match file(Server::Source) {
+            Some(path) => plans::catalog_from_file(path),
+            None => read(Server::Source).await,
+        }
     };
-    let target = match (file(Server::Target), file(Server::Source)) {
-        (Some(path), _) => Some(plans::catalog_from_file(path)?),
-        (None, Some(_)) => None,
-        (None, None) => Some(plans::catalog(&endpoints, Server::Target).await?),
+    let target = async {
+        match (file(Server::Target), file(Server::Source)) {
+            (Some(path), _) => plans::catalog_from_file(path).map(Some),
+            (None, Some(_)) => Ok(None),
+            (None, None) => read(Server::Target).await.map(Some),
+        }
     };
+    let (source, target) = tokio::try_join!(source, target)?;
     Ok(Facts { source, target, replica: None })
 }

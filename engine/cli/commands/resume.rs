@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use pgkedge_model::{RunHeader, Server};
 use pgkedge_postgres::Endpoint;
 use pgkedge_runtime::Journal;
+use pgkedge_steps::Claim;
 
 use crate::args::{Global, StateArgs};
 use crate::commands::run::phase_named;
@@ -20,11 +21,15 @@ pub(crate) struct Args {
     /// Stop when this phase is done.
     #[arg(long, value_name = "PHASE")]
     until: Option<String>,
+    /// Take the run from a runner that hangs: its sessions are ended, and it changes nothing more.
+    #[arg(long)]
+    take_over: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let folder = runs::find(args.state.state.as_deref())?;
-    let mut journal = engine::open_journal(&folder)?;
+    let claim = if args.take_over { Claim::TakeOver } else { Claim::IfFree };
+    let mut journal = engine::open_journal(&folder, claim)?;
     if journal.checkpoint().closed.is_some_and(pgkedge_model::CloseStatus::is_final) {
         output::say("this run is over; there is nothing to resume");
         return Ok(Exit::Done);
@@ -33,7 +38,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         edit(&mut journal, plan, global).await?;
     }
     let until = phase_named(args.until.as_deref(), journal.header().graph.phases())?;
-    engine::perform(journal, &folder, until, global).await
+    engine::perform(journal, &folder, claim, until, global).await
 }
 
 /// Replaces the steps that did not start yet by those of an edited plan, and its options.

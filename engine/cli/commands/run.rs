@@ -6,6 +6,7 @@ use pgkedge_compile::Compiled;
 use pgkedge_model::{Facts, PhaseName, RunHeader, RunId, Server};
 use pgkedge_plan::Plan;
 use pgkedge_runtime::Journal;
+use pgkedge_steps::Claim;
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -42,9 +43,10 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         confirm(&plan, &facts, &compiled, global)?;
     }
     let header = header(&plan, &plan_path, run_id, facts, compiled);
-    let journal = Journal::create(&folder, &header, Arc::new(SystemClock))
+    let journal = Journal::create(&folder, header, Arc::new(SystemClock))
         .map_err(|error| engine::journal_stop(&folder, &error))?;
-    engine::perform(journal, &folder, until, global).await
+    drop(plan);
+    engine::perform(journal, &folder, Claim::IfFree, until, global).await
 }
 
 /// The phase of `--until`, if the graph has it.

@@ -345,3 +345,13 @@ pub struct Entry {
     /// `pg_identify_object`: the type and the identity, which together name the object in SQL.
     pub object: Option<(String, String)>,
 }
+
+impl Entry {
+    /// `TABLE public.orders`: what an entry is called. Operators and the like may share a label.
+    pub fn label(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{} {schema}.{}", self.kind, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        }
+    }
+}

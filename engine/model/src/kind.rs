@@ -141,6 +141,8 @@ pub struct CatalogIndex<'a> {
     pub entries: BTreeMap<u32, &'a Entry>,
     /// Entries of objects, by class and OID.
     pub entries_by_object: BTreeMap<(u32, u32), &'a Entry>,
+    /// Numbers of the entries that have their label in common with another one.
+    pub namesakes: BTreeSet<u32>,
 }
 
 impl<'a> CatalogIndex<'a> {
@@ -157,6 +159,15 @@ impl<'a> CatalogIndex<'a> {
                 .filter(|entry| entry.oid != 0)
                 .map(|entry| ((entry.class, entry.oid), entry))
                 .collect(),
+            namesakes: namesakes(&catalog.entries),
         }
     }
+}
+
+fn namesakes(entries: &[Entry]) -> BTreeSet<u32> {
+    let mut by_label: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for entry in entries {
+        by_label.entry(entry.label()).or_default().push(entry.number);
+    }
+    by_label.into_values().filter(|numbers| numbers.len() > 1).flatten().collect()
 }

@@ -13,6 +13,7 @@ mod sequences;
 mod server;
 mod tables;
 mod types;
+mod unreadable;
 
 use pgkedge_model::{Catalog, Failure, FailureClass, QualifiedName, ServerVersion};
 use serde::Deserialize;
@@ -40,10 +41,14 @@ pub async fn introspect(endpoint: &Endpoint, application: &str) -> Result<Catalo
     let known =
         KnownNames::new(database::schema_names(&reader).await?, roles::names(&reader).await?);
     // Far less than the archive takes, so the catalog is read meanwhile.
-    let (archive, catalog) = tokio::try_join!(
+    let read = tokio::try_join!(
         read_archive(&environment, &reader, &snapshot, &known),
         read_catalog(&reader)
-    )?;
+    );
+    let (archive, catalog) = match read {
+        Ok(read) => read,
+        Err(failure) => return Err(unreadable::explained(&reader, failure).await),
+    };
     let catalog = joined(catalog, archive, &reader).await?;
     sql.execute("commit").await?;
     Ok(catalog)

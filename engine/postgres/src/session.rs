@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::TryStreamExt as _;
 use pgkedge_model::{Failure, FailureClass, Server, ServerVersion};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
@@ -16,7 +17,7 @@ use crate::libpq::ChannelBinding;
 use crate::pins;
 use crate::row::Row;
 use crate::sqlstate::{self, QUERY_CANCELED};
-use crate::transaction::TransactionWatch;
+use crate::transaction::{self, TransactionWatch};
 use crate::transport::{AlreadyOpen, Stream};
 
 /// A session for SQL. Statements go out as plain text, exactly as they are given.
@@ -108,6 +109,47 @@ impl Sql {
         self.answered(sql, self.client.batch_execute(sql)).await
     }
 
+    /// Sends statements of an open transaction, each by itself, without waiting for one before the
+    /// next: the server skips what follows one that fails. Tells which one that was.
+    pub async fn execute_all<'a>(
+        &self,
+        statements: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Result<(), (usize, Failure)> {
+        if statements.clone().into_iter().any(transaction::opens_or_closes) {
+            return self.execute_each(statements).await;
+        }
+        let mut sent = Vec::new();
+        for (at, sql) in statements.into_iter().enumerate() {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+            let answer = self.client.simple_query_raw(sql).await;
+            sent.push(Box::pin(answer.map_err(|error| (at, self.failed(error)))?));
+        }
+        let mut result = Ok(());
+        for (at, mut answer) in sent.into_iter().enumerate() {
+            let answered = loop {
+                match answer.as_mut().try_next().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err((at, self.failed(error))),
+                }
+            };
+            self.unanswered.fetch_sub(1, Ordering::Relaxed);
+            // What comes after the first failure only says that there was one.
+            result = result.and(answered);
+        }
+        result
+    }
+
+    async fn execute_each<'a>(
+        &self,
+        statements: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), (usize, Failure)> {
+        for (at, sql) in statements.into_iter().enumerate() {
+            self.execute(sql).await.map_err(|failure| (at, failure))?;
+        }
+        Ok(())
+    }
+
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -152,13 +194,15 @@ impl Sql {
                 self.transaction.succeeded(sql);
                 Ok(value)
             }
-            Err(error) => {
-                if error.as_db_error().is_none() {
-                    self.broken.store(true, Ordering::Relaxed);
-                }
-                Err(self.canceller.classed(sqlstate::failure(self.server, error, "")))
-            }
+            Err(error) => Err(self.failed(error)),
         }
+    }
+
+    fn failed(&self, error: tokio_postgres::Error) -> Failure {
+        if error.as_db_error().is_none() {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        self.canceller.classed(sqlstate::failure(self.server, error, ""))
     }
 }
 

@@ -29,6 +29,11 @@ impl TransactionWatch {
     }
 }
 
+/// Whether a text says where a transaction begins or ends.
+pub(crate) fn opens_or_closes(sql: &str) -> bool {
+    changes(sql).next().is_some()
+}
+
 /// Opened (true) and closed (false), in order.
 fn changes(sql: &str) -> impl Iterator<Item = bool> {
     statements(sql).into_iter().filter_map(|statement| {

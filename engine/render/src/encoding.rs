@@ -89,8 +89,11 @@ pub(crate) fn decode(encoded: &str) -> Result<Vec<Piece>, Undecodable> {
     }
     sql.push_str(rest);
     if !sql.is_empty() {
+        sql.shrink_to_fit();
         pieces.push(Piece::Sql(sql));
     }
+    // Kept by the thousand, and nearly always one alone.
+    pieces.shrink_to_fit();
     Ok(pieces)
 }
 

@@ -55,7 +55,9 @@ impl RunReport {
         matches!(
             self.cause,
             Some(
-                RunError::Fence(FenceError::Held { .. } | FenceError::Stale) | RunError::Fenced(_)
+                RunError::Fence(FenceError::Held { .. } | FenceError::Stale)
+                    | RunError::Fenced(_)
+                    | RunError::Journal(JournalError::TakenOver)
             )
         )
     }

@@ -316,7 +316,11 @@ impl Runner {
                 self.context.append(Record::RunClosed { status }).await.map(|_| ())
             }
         };
-        let cause = cause.or_else(|| closed.err().map(RunError::from));
+        let cause = match closed {
+            // It is why everything else failed.
+            Err(error @ JournalError::TakenOver) => Some(error.into()),
+            closed => cause.or_else(|| closed.err().map(RunError::from)),
+        };
         self.report(if cause.is_some() { CloseStatus::Failed } else { status }, cause)
     }
 

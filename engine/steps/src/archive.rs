@@ -1,12 +1,26 @@
 //! Archive entries as steps: their keys, their touches, and the text of their statements.
 
-use pgkedge_model::{Entry, Object, Section, Server, Touch};
-/// `872 TABLE public.orders`: unique in an archive, and of use to a reader.
-pub(crate) fn key(entry: &Entry) -> String {
-    let name = entry.name.as_str();
+use pgkedge_model::{CatalogIndex, Entry, Object, Section, Server, Touch};
+
+/// `TABLE public.orders`; with the entry's number before it where another one is called the same.
+pub(crate) fn key(entry: &Entry, source: &CatalogIndex<'_>) -> String {
+    if source.namesakes.contains(&entry.number) {
+        return format!("{} {}", entry.number, entry.label());
+    }
+    entry.label()
+}
+
+/// `public.orders_by_day`, for steps that are about one kind of entries. Those of other kinds, such
+/// as `INDEX ATTACH`, keep the long form: it has a blank before the first dot.
+pub(crate) fn item_key(entry: &Entry, source: &CatalogIndex<'_>) -> String {
+    let is_usual = matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "FK CONSTRAINT");
     match &entry.schema {
-        Some(schema) => format!("{} {} {schema}.{name}", entry.number, entry.kind),
-        None => format!("{} {} {name}", entry.number, entry.kind),
+        Some(schema)
+            if is_usual && !schema.contains(' ') && !source.namesakes.contains(&entry.number) =>
+        {
+            format!("{schema}.{}", entry.name)
+        }
+        _ => key(entry, source),
     }
 }
 
@@ -93,12 +107,40 @@ pub(crate) fn unquoted(ident: &str) -> String {
 
 /// The place of an entry's object, for findings.
 pub(crate) fn place(entry: &Entry) -> pgkedge_model::Place {
-    pgkedge_model::Place::Object { server: Server::Source, object: key(entry) }
+    pgkedge_model::Place::Object { server: Server::Source, object: entry.label() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Sample, entry};
+
+    #[test]
+    fn a_key_tells_no_more_than_it_takes() {
+        let mut sample = Sample::default();
+        let operator = |number| entry(number, "OPERATOR", "+", &[]);
+        let blank = Entry { schema: Some("INDEX a".into()), ..entry(5, "INDEX", "i", &[]) };
+        sample.facts.source.entries = vec![
+            operator(1),
+            operator(2),
+            entry(3, "INDEX", "i", &[]),
+            entry(4, "INDEX ATTACH", "i", &[]),
+            blank,
+        ];
+        let index = CatalogIndex::new(&sample.facts.source);
+        let keys: Vec<String> =
+            sample.facts.source.entries.iter().map(|entry| item_key(entry, &index)).collect();
+        assert_eq!(
+            keys,
+            [
+                "1 OPERATOR public.+",
+                "2 OPERATOR public.+",
+                "public.i",
+                "INDEX ATTACH public.i",
+                "INDEX INDEX a.i"
+            ]
+        );
+    }
 
     #[test]
     fn a_word_in_quotes_is_no_word() {

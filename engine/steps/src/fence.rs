@@ -19,26 +19,39 @@ const NAMESPACE: u32 = 0x7067_6b65;
 /// The lower half on a target, which takes one runner at a time, of whatever run.
 const TARGET: u32 = 0;
 /// How often a lock is tried again: the sessions of a killed runner need a moment to end.
-const TRIES: u32 = 6;
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+const TRIES: u32 = 30;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 /// How often a held lock is looked at.
 const WATCH: Duration = Duration::from_secs(5);
 /// How long an old session has to end after it was told to.
 const ENDING: Duration = Duration::from_mins(1);
 
+/// How a run is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Unless another runner holds it.
+    IfFree,
+    /// From whoever holds it: a runner that was stopped, or cannot be reached.
+    TakeOver,
+}
+
 /// The fence over the servers of a run.
 pub struct ServerFence {
     endpoints: BTreeMap<Server, Endpoint>,
     epoch: SharedEpoch,
+    claim: Claim,
 }
 
 impl ServerFence {
     /// `epoch` is the cell that the run's `StepPerformer` reads.
-    pub fn new(endpoints: BTreeMap<Server, Endpoint>, epoch: SharedEpoch) -> Self {
-        Self { endpoints, epoch }
+    pub fn new(endpoints: BTreeMap<Server, Endpoint>, epoch: SharedEpoch, claim: Claim) -> Self {
+        Self { endpoints, epoch, claim }
     }
 
     async fn take(&self, run: &RunHeader, epoch: Epoch) -> Result<Held, FenceError> {
+        if self.claim == Claim::TakeOver {
+            self.end_holder(run, epoch).await?;
+        }
         let mut locks = Vec::new();
         for server in [Server::Source, Server::Target] {
             let Some(endpoint) = self.endpoints.get(&server) else { continue };
@@ -62,6 +75,25 @@ impl ServerFence {
         }
         self.epoch.set(epoch);
         Ok(Held { locks })
+    }
+
+    /// Keeps the present holder from committing, then ends its sessions, and its locks with them.
+    async fn end_holder(&self, run: &RunHeader, epoch: Epoch) -> Result<(), FenceError> {
+        if let Some(target) = self.endpoints.get(&Server::Target) {
+            let session = target
+                .sql(&application(&run.run_id, epoch, "lock"))
+                .await
+                .map_err(FenceError::Failed)?;
+            // The epoch waits for an open transaction of the holder, which ends with its session.
+            tokio::try_join!(
+                raise_epoch(&session, &run.run_id, epoch),
+                end_older(target, &run.run_id, epoch)
+            )?;
+        }
+        for endpoint in self.endpoints.values() {
+            end_older(endpoint, &run.run_id, epoch).await?;
+        }
+        Ok(())
     }
 }
 

@@ -31,6 +31,13 @@ impl Carrier for Wire {
     }
 }
 
+impl Guarded<'_, Sql> {
+    /// Sends statements back to back; tells which one failed.
+    pub(crate) async fn execute_all(&mut self, texts: &[String]) -> Result<(), (usize, Failure)> {
+        self.carrier.execute_all(texts.iter().map(String::as_str)).await
+    }
+}
+
 /// An open guarded transaction. Dropped without `commit` it is rolled back with its session.
 pub(crate) struct Guarded<'a, C: Carrier> {
     carrier: &'a mut C,

@@ -26,7 +26,7 @@ mod testing;
 mod uncertain;
 
 pub use context::SharedEpoch;
-pub use fence::ServerFence;
+pub use fence::{Claim, ServerFence};
 pub use identity::same_database;
 pub use kinds::kinds;
 pub use kinds::preflight::{Question, findings as preflight};

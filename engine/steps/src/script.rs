@@ -109,16 +109,16 @@ async fn send_guarded(
 ) -> Result<(), Failure> {
     let fill = Fill { call, tag: context.tag(), observed };
     let mut session = context.sql(Server::Target).await?;
+    let texts: Vec<String> = script
+        .iter()
+        .map(|(member, statement)| fill.text(member, statement))
+        .collect::<Result<_, Failure>>()?;
     let mut transaction = Guarded::begin(&mut *session, context.ledger()).await?;
-    for (member, statement) in script {
-        let sent = match fill.text(member, statement) {
-            Ok(text) => transaction.execute(&text).await,
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = sent {
-            transaction.rollback().await;
-            return Err(explained(failure, member, statement));
-        }
+    if let Err((at, failure)) = transaction.execute_all(&texts).await {
+        transaction.rollback().await;
+        return Err(script
+            .get(at)
+            .map_or(failure.clone(), |(member, statement)| explained(failure, member, statement)));
     }
     let members: Vec<(&str, Option<u64>)> =
         call.node.members.iter().map(|member| (member.key.as_str(), None)).collect();

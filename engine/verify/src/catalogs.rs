@@ -27,7 +27,7 @@ pub fn compare_catalogs(source: &Catalog, target: &Catalog, scope: Scope<'_>) ->
     entries::compare(source, target, scope, &mut found);
     objects::compare(source, target, scope, &mut found);
     roles::compare(source, target, scope, &mut found);
-    database::compare(source, target, &mut found);
+    database::compare(source, target, scope, &mut found);
     found
 }
 

@@ -335,6 +335,24 @@ fn a_property_of_a_role_counts_unless_the_role_was_there_before() {
 }
 
 #[test]
+fn what_only_a_superuser_could_give_is_noted_for_a_role_that_is_none() {
+    let (mut source, mut target) = (catalog(), catalog());
+    source.roles[1].replication = true;
+    target.roles[1].replication = false;
+    target.database.owner = ident("clerk");
+    let before = target.clone();
+    let scope = Scope { before: Some(&before), ..Scope::default() };
+    assert_eq!(compare_catalogs(&source, &target, scope).differences.len(), 1, "the owner");
+    target.server.session_role.superuser = false;
+    let mut found = compare_catalogs(&source, &target, scope);
+    assert!(found.is_equal(), "{found:?}");
+    assert_eq!(found.notes.len(), 2, "{found:?}");
+    // A role that comes with the move has no more than what its creator could give.
+    found = compare_catalogs(&source, &target, Scope::default());
+    assert_eq!(found.differences.len(), 1, "{found:?}");
+}
+
+#[test]
 fn memberships_are_compared() {
     assert!(told(|target| target.memberships.clear()).contains("membership of shop in clerk"));
     assert!(told(|target| target.memberships[0].admin = true).contains("admin true"));

@@ -6,8 +6,9 @@ use pgkedge_model::{DeclaredStep, Draft, Fold, KindSpec, Object, PhaseName, Touc
 
 use super::Expanded;
 
-/// Members of one node, at most: what one transaction should hold in locks.
-pub(super) const MOST_MEMBERS: usize = 50;
+/// Members of one node, at most: what one transaction should hold in locks. A server of default size
+/// has room for 6,400, and a table with its key, its sequence and what is toasted takes six.
+pub(super) const MOST_MEMBERS: usize = 100;
 
 /// Drafts that will be in one node for certain.
 pub(crate) struct Unit<'a> {
@@ -55,9 +56,9 @@ impl Unit<'_> {
             && first.stops == draft.stops
     }
 
-    fn add(&mut self, draft: Draft) {
-        for touch in &draft.touches {
-            let mode = self.touches.entry(touch.object.clone()).or_insert(touch.mode);
+    fn add(&mut self, mut draft: Draft) {
+        for touch in std::mem::take(&mut draft.touches) {
+            let mode = self.touches.entry(touch.object).or_insert(touch.mode);
             *mode = both(*mode, touch.mode);
         }
         self.drafts.push(draft);

@@ -43,7 +43,7 @@ fn printable(key: &str) -> String {
     for char in key.chars() {
         if char == ' ' {
             printable.push('_');
-        } else if char.is_control() || char.is_whitespace() || matches!(char, '/' | '%' | '~') {
+        } else if !is_visible(char) || matches!(char, '/' | '%' | '~') {
             for byte in char.encode_utf8(&mut [0; 4]).bytes() {
                 write!(printable, "%{byte:02x}").expect("into memory");
             }
@@ -52,6 +52,14 @@ fn printable(key: &str) -> String {
         }
     }
     printable
+}
+
+/// Whether a reader can tell it from nothing: controls, marks of direction and joiners are not so.
+fn is_visible(char: char) -> bool {
+    // The library knows what can be printed, but tells only by how it quotes. An accent is left as
+    // it is where it has a letter before it.
+    let quoted = ['a', char].iter().collect::<String>();
+    matches!(char, '"' | '\'' | '\\') || quoted.escape_debug().skip(1).eq([char])
 }
 
 #[cfg(test)]
@@ -73,6 +81,14 @@ mod tests {
     fn a_hostile_key_is_written_so_that_it_can_be_typed() {
         assert_eq!(id("public.\"a b/c\""), "load/copy/public.\"a_b%2fc\"");
         assert_eq!(id("a\nb"), "load/copy/a%0ab");
+    }
+
+    #[test]
+    fn letters_of_every_script_stand_and_what_cannot_be_seen_does_not() {
+        for seen in ["Žluťoučký'kůň'", "表", "😀", "back\\slash", "e\u{301}"] {
+            assert_eq!(id(seen), format!("load/copy/{seen}"));
+        }
+        assert_eq!(id("\u{202e}a\u{a0}b\u{200b}"), "load/copy/%e2%80%aea%c2%a0b%e2%80%8b");
     }
 
     #[test]

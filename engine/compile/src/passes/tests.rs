@@ -173,15 +173,15 @@ fn bundles_share_one_envelope() {
 }
 
 #[test]
-fn chains_are_cut_at_fifty_and_wait_for_the_link_before() {
+fn chains_are_cut_at_a_hundred_and_wait_for_the_link_before() {
     let mut world = World::new();
-    for n in 1..=120 {
+    for n in 1..=240 {
         world = world.table(n, &format!("public.t{n:03}"));
     }
     let sketch = Sketch::new().step("schema/pre", "chain", Some(Each::Table), json!({}));
     let graph = graph(&sketch, &world);
     let sizes: Vec<usize> = graph.steps().map(|step| step.members.len()).collect();
-    assert_eq!(sizes, [50, 50, 20]);
+    assert_eq!(sizes, [100, 100, 40]);
     let last = StepId::from("schema/pre/bundle-0003");
     assert!(graph.needs(&last).any(|need| need.0 == "schema/pre/bundle-0002"));
 }

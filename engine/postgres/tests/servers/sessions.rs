@@ -158,3 +158,35 @@ async fn a_terminated_session_says_why_and_is_closed() {
     assert_eq!(sql.execute("select 1").await.unwrap_err().class, FailureClass::Transient);
     assert!(sql.is_closed());
 }
+
+#[tokio::test]
+async fn statements_of_a_transaction_go_out_together_and_the_one_that_fails_is_known() {
+    let cluster = cluster();
+    let database = cluster.database("together", "");
+    cluster.psql(&database, "create table t (a int primary key)");
+    let target = cluster.target(&database);
+    let sql = target.sql("pgkedge:1a2b3c4d:1:do").await.unwrap();
+    sql.execute("begin").await.unwrap();
+    sql.execute_all(["insert into public.t values (1)", "select 1 / a from public.t"])
+        .await
+        .unwrap();
+    let twice = ["insert into public.t values (2)", "insert into public.t values (1)", "select 1"];
+    let (at, failure) = sql.execute_all(twice).await.unwrap_err();
+    assert_eq!((at, failure.sqlstate.as_deref()), (1, Some("23505")));
+    sql.execute("rollback").await.unwrap();
+    assert_eq!(value(&sql, "select count(*) from public.t").await, "0");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_past_a_failure_if_a_statement_ends_the_transaction() {
+    let cluster = cluster();
+    let database = cluster.database("apart", "");
+    cluster.psql(&database, "create table t (a int)");
+    let target = cluster.target(&database);
+    let sql = target.sql("pgkedge:1a2b3c4d:1:do").await.unwrap();
+    sql.execute("begin").await.unwrap();
+    let texts = ["select 1 / 0", "rollback", "insert into public.t values (1)"];
+    assert_eq!(sql.execute_all(texts).await.unwrap_err().0, 0);
+    sql.execute("rollback").await.unwrap();
+    assert_eq!(value(&sql, "select count(*) from public.t").await, "0");
+}

@@ -15,6 +15,9 @@ pub enum JournalError {
     Unsafe { path: PathBuf, why: &'static str },
     #[error("another runner holds `{}`: {holder}", folder.display())]
     Held { folder: PathBuf, holder: String },
+    /// Somebody has appended since this process read the journal.
+    #[error("another runner has taken over this run")]
+    TakenOver,
     #[error("the journal has format {found}, and this engine knows {known}")]
     Newer { found: u32, known: u32 },
     /// 0 is the run's header.
@@ -44,7 +47,15 @@ impl JournalError {
                 format!("make it yours alone: `chmod 700 {}`, or choose another", path.display())
             }
             Self::Held { folder, .. } => {
-                format!("watch it: `pgkedge status --state {}`", folder.display())
+                let folder = folder.display();
+                format!(
+                    "watch it: `pgkedge status --state {folder}`; if it hangs for good: \
+                     `pgkedge resume --take-over --state {folder}`"
+                )
+            }
+            Self::TakenOver => {
+                "follow that one with `pgkedge status`; this one has changed nothing since"
+                    .to_owned()
             }
             Self::Newer { .. } => "use the version of pgkedge that wrote it".to_owned(),
             Self::Corrupt { .. } => {

@@ -12,6 +12,8 @@ use super::JournalError;
 
 const JOURNAL: &str = "journal.sqlite";
 const LOCK: &str = "lock";
+/// The lock of a runner that takes over, before it gets its name.
+const NEW_LOCK: &str = "lock.new";
 /// Bits that let anyone but the owner in.
 const OTHERS: u32 = 0o077;
 /// A reader that asks whether the folder is held takes the lock for a moment; a runner waits that out.
@@ -33,18 +35,21 @@ impl Folder {
 
     /// Takes the lock of a folder that is safe to use.
     pub(super) fn hold(path: &Path, clock: &dyn Clock) -> Result<Self, JournalError> {
-        check(path)?;
-        check_owner(path)?;
         let lock_path = path.join(LOCK);
-        refuse_symlink(&lock_path)?;
-        let mut lock = private(OpenOptions::new().create(true).truncate(false))
-            .open(&lock_path)
-            .map_err(JournalError::file(&lock_path))?;
-        if !take(&lock).map_err(JournalError::file(&lock_path))? {
-            let holder = holder(path).unwrap_or_else(|| "it does not say who it is".to_owned());
-            return Err(JournalError::Held { folder: path.to_owned(), holder });
+        let lock = locked(path, &lock_path, clock)?;
+        // Whoever replaced the file meanwhile holds the folder.
+        if !is_the_same(&lock, &lock_path).map_err(JournalError::file(&lock_path))? {
+            return Err(held(path));
         }
-        sign(&mut lock, clock).map_err(JournalError::file(&lock_path))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Takes a folder from a runner that may be stopped but not dead: a new file takes the place of
+    /// the one that it has locked. What keeps it from writing is the journal's last record.
+    pub(super) fn take_over(path: &Path, clock: &dyn Clock) -> Result<Self, JournalError> {
+        let (lock_path, new) = (path.join(LOCK), path.join(NEW_LOCK));
+        let lock = locked(path, &new, clock)?;
+        std::fs::rename(&new, &lock_path).map_err(JournalError::file(&lock_path))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -116,6 +121,31 @@ pub(super) fn holder(folder: &Path) -> Option<String> {
     File::open(folder.join(LOCK)).ok()?.take(1024).read_to_string(&mut text).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Opens, locks and signs a file of a folder that is safe to use.
+fn locked(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<File, JournalError> {
+    check(folder)?;
+    check_owner(folder)?;
+    refuse_symlink(path)?;
+    let mut lock = private(OpenOptions::new().create(true).truncate(false))
+        .open(path)
+        .map_err(JournalError::file(path))?;
+    if !take(&lock).map_err(JournalError::file(path))? {
+        return Err(held(folder));
+    }
+    sign(&mut lock, clock).map_err(JournalError::file(path))?;
+    Ok(lock)
+}
+
+fn held(folder: &Path) -> JournalError {
+    let holder = holder(folder).unwrap_or_else(|| "it does not say who it is".to_owned());
+    JournalError::Held { folder: folder.to_owned(), holder }
+}
+
+fn is_the_same(open: &File, path: &Path) -> std::io::Result<bool> {
+    let (open, named) = (open.metadata()?, path.symlink_metadata()?);
+    Ok(open.ino() == named.ino() && open.dev() == named.dev())
 }
 
 /// A new file belongs to whoever this process is: the folder must belong to the same one.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pgkedge_model::{Checkpoint, Clock, Record, RunHeader};
+use rusqlite::Connection;
 
 use super::folder::{self, Folder};
-use super::store::{self, Contents};
+use super::store::{self, Contents, Tail};
 use super::writer::Writer;
 use super::{Appender, JournalError};
 
@@ -21,9 +22,11 @@ pub struct Journal {
 
 impl Journal {
     /// Starts the journal of a new run. Refuses a folder that holds one.
+    ///
+    /// The header is not read back: of a large database there should be one in memory.
     pub fn create(
         folder: &Path,
-        header: &RunHeader,
+        header: impl Into<Arc<RunHeader>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, JournalError> {
         Folder::make(folder)?;
@@ -37,10 +40,12 @@ impl Journal {
             std::fs::remove_file(&draft).map_err(JournalError::file(&draft))?;
         }
         drop(folder::create_private(&draft)?);
-        store::prepare(&draft, header)?;
+        let header = header.into();
+        let tail = store::prepare(&draft, &header)?;
         std::fs::rename(&draft, &journal).map_err(JournalError::file(&journal))?;
         held.sync()?;
-        Self::start(held, clock)
+        let connection = store::open(&journal)?;
+        Self::start(held, connection, header, (Checkpoint::default(), tail), clock)
     }
 
     /// Takes a run that is there, and verifies every record of it.
@@ -49,16 +54,35 @@ impl Journal {
         if !folder::journal(folder).exists() {
             return Err(JournalError::Missing { folder: folder.to_owned() });
         }
-        Self::start(Folder::hold(folder, clock.as_ref())?, clock)
+        Self::read(Folder::hold(folder, clock.as_ref())?, clock)
     }
 
-    fn start(folder: Folder, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
-        let path = folder.journal();
-        let connection = store::open(&path)?;
+    /// As `open`, from a runner that holds the folder but hangs.
+    pub fn take_over(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        folder::check(folder)?;
+        if !folder::journal(folder).exists() {
+            return Err(JournalError::Missing { folder: folder.to_owned() });
+        }
+        let taken = Folder::take_over(folder, clock.as_ref())?;
+        Self::read(taken, clock)
+    }
+
+    fn read(held: Folder, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        let connection = store::open(&held.journal())?;
         let Contents { header, checkpoint, tail } = store::load(&connection)?;
-        let writer = Writer::start(connection, tail, checkpoint.clone(), clock)
-            .map_err(JournalError::file(path))?;
-        Ok(Self { header: Arc::new(header), opened: checkpoint, writer, _folder: folder })
+        Self::start(held, connection, Arc::new(header), (checkpoint, tail), clock)
+    }
+
+    fn start(
+        folder: Folder,
+        connection: Connection,
+        header: Arc<RunHeader>,
+        (opened, tail): (Checkpoint, Tail),
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, JournalError> {
+        let writer = Writer::start(connection, tail, opened.clone(), clock)
+            .map_err(JournalError::file(folder.journal()))?;
+        Ok(Self { header, opened, writer, _folder: folder })
     }
 
     pub fn header(&self) -> &RunHeader {

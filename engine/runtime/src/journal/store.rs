@@ -1,11 +1,16 @@
 //! The tables of a journal and the chain of hashes through them.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pgkedge_model::{Checkpoint, Record, RunHeader, StampedRecord, Timestamp};
+use pgkedge_model::{
+    Checkpoint, DatabaseRef, Facts, Record, RunHeader, RunId, Server, Settings, StampedRecord,
+    StepGraph, Timestamp,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 use super::{JournalError, PendingRequest, Request};
 
@@ -26,9 +31,6 @@ const TABLES: &str = "
         id integer primary key autoincrement, body text not null, made_at text not null,
         taken integer not null default 0
     ) strict;";
-
-/// Fields of the header that an edited plan replaces.
-const OF_THE_PLAN: [&str; 5] = ["plan_name", "plan_path", "databases", "settings", "graph"];
 
 /// The hash of everything up to a record.
 pub(super) type Hash = [u8; 32];
@@ -80,19 +82,26 @@ pub(super) fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, Journa
 }
 
 /// Fills an empty database with a run that has no records.
-pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<(), JournalError> {
+pub(super) fn prepare(path: &Path, header: &RunHeader) -> Result<Tail, JournalError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
-    let (rest, plan) = split(header)?;
+    // One text at a time: those of a large database are large.
+    let mut hasher = beginning();
+    let rest = rest_text(header)?;
+    hasher.update(rest.as_bytes()).update(b"\n");
     transaction.execute(
         "insert into run (one, run_id, header) values (1, ?1, ?2)",
         (&header.run_id.0, &rest),
     )?;
+    drop(rest);
+    let plan = plan_text(header)?;
+    hasher.update(plan.as_bytes());
     insert_plan(&transaction, 0, &plan)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
-    connection.close().map_err(|(_, error)| error.into())
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(Tail { seq: 0, hash: hasher.finalize().into() })
 }
 
 /// Reads everything, verifies every hash, and folds the records.
@@ -117,18 +126,22 @@ pub(super) fn load_header(connection: &Connection) -> Result<(RunHeader, Tail), 
         .optional()?
         .ok_or(CORRUPT)?;
     let first = plan(connection, 0)?.ok_or(CORRUPT)?;
-    let newest =
-        connection.query_row("select body from plan order by since desc limit 1", (), |row| {
+    let edited: Option<String> = connection
+        .query_row("select body from plan where since > 0 order by since desc limit 1", (), |row| {
             text(row, 0)
-        })?;
-    let header = join(&rest, &newest).ok_or(CORRUPT)?;
-    let hash = blake3::Hasher::new()
-        .update(b"pgkedge journal 1\n")
-        .update(rest.as_bytes())
-        .update(b"\n")
-        .update(first.as_bytes())
-        .finalize();
-    Ok((header, Tail { seq: 0, hash: hash.into() }))
+        })
+        .optional()?;
+    let header = join(&rest, edited.as_ref().unwrap_or(&first)).ok_or(CORRUPT)?;
+    let mut hasher = beginning();
+    hasher.update(rest.as_bytes()).update(b"\n").update(first.as_bytes());
+    Ok((header, Tail { seq: 0, hash: hasher.finalize().into() }))
+}
+
+/// Where the chain starts: what follows is the header, without and with what comes from the plan.
+fn beginning() -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"pgkedge journal 1\n");
+    hasher
 }
 
 /// Records after a place in the journal.
@@ -149,6 +162,12 @@ pub(super) fn records(
         records.push(StampedRecord { seq, at, record });
     }
     Ok(records)
+}
+
+/// The place of the last record; 0 where there is none.
+pub(super) fn last(connection: &Connection) -> Result<u64, JournalError> {
+    let mut statement = connection.prepare_cached("select coalesce(max(seq), 0) from record")?;
+    statement.query_row((), |row| Ok(sequence(row)))?
 }
 
 /// Adds a record to the chain; `plan` is the one that it brings along.
@@ -245,27 +264,55 @@ fn insert_plan(transaction: &Transaction<'_>, since: u64, body: &str) -> Result<
     Ok(())
 }
 
-/// The header without what comes from the plan, and that: an edit replaces only the second.
-fn split(header: &RunHeader) -> Result<(String, String), JournalError> {
-    let mut rest = serde_json::to_value(header)?;
-    let mut plan = Map::new();
-    if let Some(fields) = rest.as_object_mut() {
-        for name in OF_THE_PLAN {
-            plan.extend(fields.shift_remove(name).map(|value| (name.to_owned(), value)));
-        }
-    }
-    Ok((serde_json::to_string(&rest)?, serde_json::to_string(&plan)?))
+/// The header without what comes from the plan.
+#[derive(Serialize, Deserialize)]
+struct Rest<'a> {
+    run_id: Cow<'a, RunId>,
+    engine: Cow<'a, str>,
+    facts: Cow<'a, Facts>,
+}
+
+/// What of the header comes from the plan: an edit replaces only this.
+#[derive(Serialize, Deserialize)]
+struct OfThePlan<'a> {
+    plan_name: Cow<'a, str>,
+    plan_path: Cow<'a, str>,
+    databases: Cow<'a, BTreeMap<Server, DatabaseRef>>,
+    settings: Cow<'a, Settings>,
+    graph: Cow<'a, StepGraph>,
+}
+
+fn rest_text(header: &RunHeader) -> Result<String, JournalError> {
+    let RunHeader { run_id, engine, facts, .. } = header;
+    let (run_id, engine) = (Cow::Borrowed(run_id), Cow::Borrowed(engine.as_str()));
+    Ok(serde_json::to_string(&Rest { run_id, engine, facts: Cow::Borrowed(facts) })?)
 }
 
 pub(super) fn plan_text(header: &RunHeader) -> Result<String, JournalError> {
-    Ok(split(header)?.1)
+    let of_the_plan = OfThePlan {
+        plan_name: Cow::Borrowed(&header.plan_name),
+        plan_path: Cow::Borrowed(&header.plan_path),
+        databases: Cow::Borrowed(&header.databases),
+        settings: Cow::Borrowed(&header.settings),
+        graph: Cow::Borrowed(&header.graph),
+    };
+    Ok(serde_json::to_string(&of_the_plan)?)
 }
 
 fn join(rest: &str, plan: &str) -> Option<RunHeader> {
-    let mut value: Value = serde_json::from_str(rest).ok()?;
-    let plan: Map<String, Value> = serde_json::from_str(plan).ok()?;
-    value.as_object_mut()?.extend(plan);
-    serde_json::from_value(value).ok()
+    let Rest { run_id, engine, facts } = serde_json::from_str(rest).ok()?;
+    let OfThePlan { plan_name, plan_path, databases, settings, graph } =
+        serde_json::from_str(plan).ok()?;
+    Some(RunHeader {
+        run_id: run_id.into_owned(),
+        engine: engine.into_owned(),
+        plan_name: plan_name.into_owned(),
+        plan_path: plan_path.into_owned(),
+        databases: databases.into_owned(),
+        settings: settings.into_owned(),
+        facts: facts.into_owned(),
+        graph: graph.into_owned(),
+    })
 }
 
 /// Text whose bytes are broken reads as something that no hash and no parser accepts.

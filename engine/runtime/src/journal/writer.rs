@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use pgkedge_model::{Checkpoint, Clock, Event, EventSink, Record, StampedRecord};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::store::{self, Line, Tail};
@@ -240,7 +240,11 @@ impl Worker {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let transaction = self.connection.transaction()?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if store::last(&transaction)? != self.tail.seq {
+            return Err(JournalError::TakenOver);
+        }
         let mut tail = self.tail;
         let mut stamped = Vec::with_capacity(batch.len());
         for append in batch {

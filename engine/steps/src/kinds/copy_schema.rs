@@ -137,7 +137,7 @@ fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<
     });
     let user_mapping = UserMapping::of(entry).filter(|_| withheld);
     Ok(Some(Draft {
-        key: archive::key(entry),
+        key: archive::key(entry, expansion.source),
         params: match user_mapping {
             Some(_) => json!(MemberParams { user_mapping }),
             None => Value::Null,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Constraint, ConstraintKind, Draft, Each, Entry, Expansion, Finding, Item, Leaves, Object, Table,
-    Touch,
+    Constraint, ConstraintKind, Draft, Each, Entry, Expansion, Finding, Item, Leaves, Object,
+    Table, Touch,
 };
 
 use super::create_index::{after_rows, is_partitioning};
@@ -31,9 +31,11 @@ impl Step for CreateConstraint {
         let table = constraint.and_then(|of| table(expansion, of));
         let heirs = constraint.map(|of| validated_heirs(expansion, of)).unwrap_or_default();
         let mut entry = entry.clone();
-        entry.statements.extend(heirs.iter().map(|heir| {
-            format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", heir.table, heir.name)
-        }));
+        entry.statements.extend(
+            heirs.iter().map(|heir| {
+                format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", heir.table, heir.name)
+            }),
+        );
         let undo = undo(constraint, table);
         let mut draft = after_rows(Self::KIND, expansion, &entry, table, &undo)?;
         let rows = |heir: &&Constraint| Touch::read(Object::new("data", &heir.table));

@@ -38,7 +38,7 @@ impl Step for CreateForeignKey {
         let mut touches = archive::touches(entry);
         touches.extend(data_of_both(key));
         Ok(vec![Draft {
-            key: archive::key(entry),
+            key: archive::item_key(entry, expansion.source),
             params: Value::Null,
             touches,
             script: Script {

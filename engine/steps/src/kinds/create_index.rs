@@ -75,7 +75,7 @@ pub(crate) fn after_rows(
     touches.extend(table.map(|table| Touch::read(Object::new("data", &table.name))));
     let cost = table.map_or(0, |table| table.bytes);
     Ok(Draft {
-        key: archive::key(entry),
+        key: archive::item_key(entry, expansion.source),
         params: Value::Null,
         touches,
         script: Script {
@@ -99,8 +99,6 @@ pub(crate) fn fold(expansion: &Expansion<'_>, cost: u64) -> Fold {
 
 #[cfg(test)]
 mod tests {
-    use pgkedge_model::Server;
-
     use super::*;
     use crate::testing::{Sample, entry, shown};
 

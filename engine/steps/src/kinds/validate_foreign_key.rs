@@ -33,7 +33,7 @@ impl Step for ValidateForeignKey {
         let mut touches = vec![Touch::read(Object::new("entry", entry.number))];
         touches.extend(data_of_both(key));
         Ok(vec![Draft {
-            key: archive::key(entry),
+            key: archive::item_key(entry, expansion.source),
             params: Value::Null,
             touches,
             script: Script {

@@ -12,7 +12,7 @@ use pgkedge_model::{
     StepNode,
 };
 use pgkedge_postgres::{Endpoint, introspect};
-use pgkedge_steps::{ServerFence, SharedEpoch, StepPerformer, kinds};
+use pgkedge_steps::{Claim, ServerFence, SharedEpoch, StepPerformer, kinds};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -116,7 +116,7 @@ impl Run {
             graph: StepGraph::seal(Vec::new(), Vec::new(), BTreeMap::new()).unwrap(),
         });
         let shared = SharedEpoch::default();
-        let fence = ServerFence::new(endpoints.clone(), shared.clone());
+        let fence = ServerFence::new(endpoints.clone(), shared.clone(), Claim::IfFree);
         let guard = fence.acquire(&header, Epoch(epoch)).await?;
         let performer = Arc::new(StepPerformer::new(endpoints.clone(), header, shared));
         Ok(Self { performer, facts, endpoints, nodes: Vec::new(), guard })

@@ -1,23 +1,34 @@
 //! Properties of the database itself. Its name and OID may differ, and its locale is the user's choice.
 
-use pgkedge_model::{Catalog, DatabaseFacts, Grant};
+use pgkedge_model::{Catalog, DatabaseFacts, Grant, Ident};
 
-use crate::catalogs::shown;
+use crate::catalogs::{Scope, shown};
 use crate::difference::{Comparison, Difference};
 
-pub(super) fn compare(source: &Catalog, target: &Catalog, found: &mut Comparison) {
-    let (ours, theirs) = (&source.database, &target.database);
+pub(super) fn compare(
+    source: &Catalog,
+    target: &Catalog,
+    scope: Scope<'_>,
+    found: &mut Comparison,
+) {
+    let (mut ours, theirs) = (source.database.clone(), &target.database);
     let title = format!("database {}", theirs.name);
     found.count("database properties", 5);
-    found.equal(&title, "owner", &ours.owner, &theirs.owner);
+    if ours.owner != theirs.owner {
+        let kept = keeps_its_owner(target, scope);
+        found.found(Difference::between(&title, "owner", &ours.owner, &theirs.owner), kept);
+        if kept {
+            owned_by(&mut ours, &theirs.owner);
+        }
+    }
     found.equal(&title, "connection limit", &ours.connection_limit, &theirs.connection_limit);
     let comments = [shown(ours.comment.as_ref()), shown(theirs.comment.as_ref())];
     found.equal(&title, "comment", &comments[0], &comments[1]);
     // Where both have the default ones, they follow the owner.
     if ours.grants.is_some() || theirs.grants.is_some() {
-        found.equal(&title, "privileges", &privileges(ours), &privileges(theirs));
+        found.equal(&title, "privileges", &privileges(&ours), &privileges(theirs));
     }
-    found.equal(&title, "settings", &settings(ours), &settings(theirs));
+    found.equal(&title, "settings", &settings(&ours), &settings(theirs));
     for (what, ours, theirs) in [
         ("encoding", &ours.encoding, &theirs.encoding),
         ("collation", &ours.collate, &theirs.collate),
@@ -25,6 +36,25 @@ pub(super) fn compare(source: &Catalog, target: &Catalog, found: &mut Comparison
     ] {
         if ours != theirs {
             found.found(Difference::between(&title, what, ours, theirs), true);
+        }
+    }
+}
+
+/// Whether the owner is the one that the user chose, and not the role's to change: the preflight has
+/// told so.
+fn keeps_its_owner(target: &Catalog, scope: Scope<'_>) -> bool {
+    let was = scope.before.map(|before| &before.database.owner);
+    was == Some(&target.database.owner) && !target.server.session_role.superuser
+}
+
+/// The same grants, made by and to another owner.
+fn owned_by(database: &mut DatabaseFacts, owner: &Ident) {
+    let old = std::mem::replace(&mut database.owner, owner.clone());
+    for grant in database.grants.iter_mut().flatten() {
+        for role in std::iter::once(&mut grant.grantor).chain(&mut grant.grantee) {
+            if *role == old {
+                *role = owner.clone();
+            }
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::difference::{Comparison, Difference};
 /// Kinds whose statements name roles beside the owner.
 const NAMING_ROLES: &[&str] = &["ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"];
 
+/// Attributes of roles that a superuser alone can give.
+const SUPERUSERS_TO_GIVE: [&str; 3] = ["superuser", "replication", "bypassrls"];
+
 pub(super) fn compare(
     source: &Catalog,
     target: &Catalog,
@@ -31,7 +34,11 @@ pub(super) fn compare(
             .before
             .is_some_and(|before| before.roles.iter().any(|before| before.name == role.name));
         for (what, ours, theirs) in unlike(role, other) {
-            found.found(Difference::between(&title, what, ours, theirs), was_there);
+            // The preflight has told that only a superuser can give these.
+            let is_withheld = !target.server.session_role.superuser
+                && SUPERUSERS_TO_GIVE.contains(&what)
+                && theirs == "false";
+            found.found(Difference::between(&title, what, ours, theirs), was_there || is_withheld);
         }
     }
     compare_memberships(source, target, &used, found);

@@ -30,7 +30,7 @@ fn entries_come_in_the_archives_order_after_those_they_depend_on() {
     table.object = Some(("table".into(), "public.\"ord\"\"ers\"".into()));
     let sample = sample(vec![pre(4, "TYPE", "t", &["CREATE TYPE public.t"]), table]);
     let drafts = sample.expand::<CopySchema>(json!({ "section": "pre-data" })).unwrap();
-    assert_eq!(drafts[1].key, "5 TABLE public.ord\"ers");
+    assert_eq!(drafts[1].key, "TABLE public.ord\"ers");
     assert_eq!(
         drafts[1].touches,
         [

@@ -194,9 +194,14 @@ fn owners_without_create(source: &Catalog, target: &Catalog) -> Option<Finding> 
             "roles own objects in schemas where they may not create any: {}",
             listed(outside)
         );
+        let (name, database) = (&target.server.session_role.name, &target.database.name);
+        let owner = &source.database.owner;
         Finding::error("target::owners_without_create", message).at(on(Server::Target)).help(
-            "run as a superuser of the target, or make them members of the schema's owner on the \
-             source",
+            format!(
+                "run as a superuser of the target, or make them members of the schema's owner on \
+                 the source; for `public`, which is the database owner's: `create role {owner}`, \
+                 `alter database {database} owner to {owner}`, `grant {owner} to {name}`"
+            ),
         )
     })
 }
