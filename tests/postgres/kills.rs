@@ -103,11 +103,10 @@ fn repeated(
     let mut started: BTreeSet<StepId> = BTreeSet::new();
     let mut open: BTreeMap<StepId, Vec<u64>> = BTreeMap::new();
     let mut repeated: BTreeMap<u64, BTreeSet<StepId>> = BTreeMap::new();
-    let mut kill = 0;
     for StampedRecord { record, .. } in records {
         match record {
             Record::RunOpened { epoch, .. } => {
-                kill = epoch.0 - 1;
+                let kill = epoch.0 - 1;
                 for step in std::mem::take(&mut started) {
                     open.entry(step).or_default().push(kill);
                 }
