@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pgkedge_compile::dry_run;
-use pgkedge_model::{Clock as _, CloseStatus, Failure, FenceError, PhaseName, RunHeader};
+use pgkedge_model::{
+    Checkpoint, Clock as _, CloseStatus, Failure, FenceError, Leaves, PhaseName, RunHeader, Server,
+    StepNode, StepState,
+};
 use pgkedge_postgres::ledger::Ledger;
 use pgkedge_runtime::{
     Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal,
@@ -188,6 +191,9 @@ pub(crate) async fn take_back(
         output::say(message);
         return Ok(Exit::Done);
     }
+    if scope == pgkedge_runtime::UndoScope::Everything {
+        refuse_old_copy(&header, journal.checkpoint()).await?;
+    }
     let (performer, fence) = performer(&header, Claim::IfFree);
     let stop = StopSignal::default();
     let signals =
@@ -208,6 +214,38 @@ pub(crate) async fn take_back(
         Some(cause) => Err(broken(cause, folder)),
         None => Err(leftovers(&report.left)),
     }
+}
+
+/// A copy of a run's state from before its end knows nothing of that end: what it would take back is
+/// in use by now. The ledger tells, which goes last of all.
+async fn refuse_old_copy(header: &RunHeader, checkpoint: &Checkpoint) -> Result<(), Stop> {
+    let started = |node: &StepNode| {
+        !matches!(checkpoint.state(&node.id), StepState::Pending | StepState::Undone)
+    };
+    let is_started =
+        |kind: &str| header.graph.steps().any(|node| node.kind == kind && started(node));
+    let is_done = |kind: &str| {
+        let mut nodes = header.graph.steps().filter(|node| node.kind == kind);
+        nodes.any(|node| checkpoint.state(&node.id).is_succeeded())
+    };
+    let has_result =
+        header.graph.steps().any(|node| node.leaves == Leaves::Result && started(node));
+    if !has_result || !is_done("create_ledger") || is_started("drop_ledger") {
+        return Ok(());
+    }
+    let endpoints = plans::endpoints(&header.databases, Path::new(&header.plan_path));
+    let Some(target) = endpoints.get(&Server::Target) else { return Ok(()) };
+    let tag = header.run_id.tag();
+    let found = pgkedge_steps::scan(target).await?;
+    if found.iter().any(|left| left.tag == tag && left.ledger.is_some()) {
+        return Ok(());
+    }
+    Err(Stop::usage("the ledger of this run is gone, so nothing was taken back")
+        .help(
+            "this state is an old copy of a run that has ended elsewhere, or the target was made \
+             anew: if nothing of the target is in use, drop its objects yourself",
+        )
+        .exit(Exit::Held))
 }
 
 fn leftovers(left: &[(pgkedge_model::StepId, Failure)]) -> Stop {

@@ -1,7 +1,8 @@
 //! A durable source and target, the rows in the source, and a new database for each move.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,6 +89,8 @@ impl Servers {
         let (server, _) = url.trim().rsplit_once('/').expect("it ends with the database");
         let target = folder.join("target.url");
         fs::write(&target, format!("{server}/{}\n", self.fresh_database())).expect("it is written");
+        // It holds the password.
+        fs::set_permissions(&target, Permissions::from_mode(0o600)).expect("the file is ours");
         let plan = fs::read_to_string(self.sandbox.plan()).expect("the sandbox wrote a plan");
         let before = self.sandbox.target.url.to_str().expect("UTF-8");
         let plan = plan.replace(before, target.to_str().expect("UTF-8"));

@@ -8,6 +8,8 @@
 //! Environment: `ROUNDS`, `TABLES`, `SET` (`many`: tables with a key, a sequence and an index;
 //! `related`: foreign keys and partitions as well), `PGKEDGE` (another build to measure).
 #![expect(clippy::print_stdout, reason = "its figures are what it is for")]
+#![expect(clippy::disallowed_methods, reason = "it measures the time that really passes")]
+#![expect(clippy::panic, reason = "a benchmark that cannot go on stops")]
 
 mod process;
 mod servers;

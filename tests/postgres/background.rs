@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::harness::Ended;
@@ -21,8 +22,10 @@ pub(crate) struct Background {
 impl Background {
     /// What it prints goes to files in a folder.
     pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let file = |name: &str| {
-            let path = folder.join(format!("{name}.{:?}", std::time::Instant::now()));
+            let path = folder.join(format!("{name}.{number}"));
             (File::create(&path).expect("a file for what is printed"), path)
         };
         let ((out, output), (err, errors)) = (file("stdout"), file("stderr"));

@@ -72,3 +72,11 @@ fn a_target_that_is_a_standby_is_refused() {
     let ended = moved.run().expect(4);
     assert!(ended.stderr.contains("target::in_recovery"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_schema_that_would_be_taken_for_our_own_is_not_left_out_in_silence() {
+    let moved = Move::new();
+    moved.sql(Side::Source, "create schema pgkedge_0badcafe create table t (a int)");
+    let ended = moved.run().expect(4);
+    assert!(ended.stderr.contains("pgkedge_0badcafe"), "{}", ended.stderr);
+}

@@ -71,7 +71,8 @@ fn a_password_is_found_nowhere_after_a_run() {
 fn plan(moved: &Move) -> std::path::PathBuf {
     let (source, target) = (&moved.sandbox.source, &moved.sandbox.target);
     let folder = &moved.sandbox.folder;
-    let encoded: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded: Vec<String> = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = encoded.concat();
     // Half of it as it stands, so that a part of the text would be found as well.
     let encoded = encoded.replace("%63%41%6E%41%72%59", "cAnArY");
     let url =

@@ -42,8 +42,8 @@ pub async fn introspect(endpoint: &Endpoint, application: &str) -> Result<Catalo
         KnownNames::new(database::schema_names(&reader).await?, roles::names(&reader).await?);
     // Far less than the archive takes, so the catalog is read meanwhile.
     let read = tokio::try_join!(
-        read_archive(&environment, &reader, &snapshot, &known),
-        read_catalog(&reader)
+        Box::pin(read_archive(&environment, &reader, &snapshot, &known)),
+        Box::pin(read_catalog(&reader))
     );
     let (archive, catalog) = match read {
         Ok(read) => read,

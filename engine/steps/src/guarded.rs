@@ -57,7 +57,7 @@ impl<'a, C: Carrier> Guarded<'a, C> {
             }
             Err(failure) => {
                 guarded.rollback().await;
-                Err(failure)
+                Err(if is_missing(&failure) { gone() } else { failure })
             }
         }
     }
@@ -97,6 +97,19 @@ impl<'a, C: Carrier> Guarded<'a, C> {
             tracing::debug!(%failure, "the session of a failed transaction is gone");
         }
     }
+}
+
+/// Whether the ledger's schema or table is not there.
+fn is_missing(failure: &Failure) -> bool {
+    matches!(failure.sqlstate.as_deref(), Some("42P01" | "3F000"))
+}
+
+fn gone() -> Failure {
+    Failure::new(
+        FailureClass::Fenced,
+        "the ledger of this run is gone: another runner has finished it or taken it back",
+    )
+    .help("this state is an old copy, or the target was made anew: start another run")
 }
 
 fn fenced() -> Failure {

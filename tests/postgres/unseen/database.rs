@@ -183,8 +183,8 @@ impl Database {
                 self.kinds.push(Kind { sql: sql.clone(), values, index: "btree" });
             }
             2 => {
-                let default =
-                    self.random.percent(50).then(|| format!("default {value}")).unwrap_or_default();
+                let has_default = self.random.percent(50);
+                let default = if has_default { format!("default {value}") } else { String::new() };
                 let check = self.random.maybe(50, &["check (value is not null or value is null)"]);
                 self.run(format!("create domain {sql} as {} {default} {check}", of.sql));
                 self.kinds.push(Kind { sql: sql.clone(), values, index: "" });

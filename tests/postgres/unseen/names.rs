@@ -71,7 +71,6 @@ const CORPUS: &[&str] = &[
     "new",
     "old",
     "excluded",
-    "pgkedge_00000000",
     "plain",
     "orders",
     "customers",

@@ -1,5 +1,5 @@
 use pgkedge_model::{Each, Failure, RunId, Server, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::testing::{Sketch, World, shown};

@@ -66,6 +66,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // The first read makes the files beside the journal, which readers cannot make themselves.
+    let _: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(connection)
 }
 

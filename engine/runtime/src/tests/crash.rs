@@ -142,7 +142,8 @@ async fn every_prefix_of_a_journal_resumes() {
 
 async fn resumes_from(recorded: &Trial, records: &[Record], uncertain_are_done: bool) {
     let trial = Trial::new(recorded.world.header.clone());
-    let journal = Journal::create(trial.folder.path(), &trial.world.header, clock()).unwrap();
+    let journal =
+        Journal::create(trial.folder.path(), trial.world.header.clone(), clock()).unwrap();
     for record in records {
         journal.append(record.clone()).await.unwrap();
     }

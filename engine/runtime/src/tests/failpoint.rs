@@ -20,7 +20,7 @@ async fn child() {
         return;
     };
     let world = World::new(header(&[step("a", &[]), step("b", &["a"])], 1, 1));
-    let journal = Journal::create(&PathBuf::from(folder), &world.header, clock()).unwrap();
+    let journal = Journal::create(&PathBuf::from(folder), world.header.clone(), clock()).unwrap();
     let fence = Arc::new(FakeFence(Arc::clone(&world)));
     let performer = Arc::clone(&world) as Arc<dyn Performer>;
     crate::arm_failpoint(&failpoint);

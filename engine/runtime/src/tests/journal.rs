@@ -17,7 +17,7 @@ fn started(step: &str) -> Record {
 }
 
 fn filled(folder: &Path, records: usize) -> Vec<Record> {
-    let journal = Journal::create(folder, &header(&[step("a", &[])], 1, 1), clock()).unwrap();
+    let journal = Journal::create(folder, header(&[step("a", &[])], 1, 1), clock()).unwrap();
     let opened =
         Record::RunOpened { run_id: RunId("r".into()), epoch: Epoch(1), engine: "e".into() };
     let mut all = vec![opened];
@@ -60,8 +60,7 @@ fn a_journal_opens_as_it_was_written() {
 #[tokio::test]
 async fn appends_of_many_callers_are_durable_when_they_return() {
     let folder = private_folder();
-    let journal =
-        Journal::create(folder.path(), &header(&[step("a", &[])], 1, 1), clock()).unwrap();
+    let journal = Journal::create(folder.path(), header(&[step("a", &[])], 1, 1), clock()).unwrap();
     let reader = JournalReader::open(folder.path()).unwrap();
     let appends = (0..500).map(|n| journal.append(started(&format!("s{n}"))));
     for result in futures_util::future::join_all(appends).await {
@@ -73,8 +72,7 @@ async fn appends_of_many_callers_are_durable_when_they_return() {
 #[tokio::test]
 async fn a_record_that_cannot_follow_is_refused_alone() {
     let folder = private_folder();
-    let journal =
-        Journal::create(folder.path(), &header(&[step("a", &[])], 1, 1), clock()).unwrap();
+    let journal = Journal::create(folder.path(), header(&[step("a", &[])], 1, 1), clock()).unwrap();
     let (first, again, other) = tokio::join!(
         journal.append(started("a")),
         journal.append(started("a")),
@@ -178,7 +176,7 @@ fn a_second_runner_is_told_who_holds_the_run() {
 fn a_folder_that_holds_a_run_takes_no_other() {
     let folder = private_folder();
     filled(folder.path(), 2);
-    let again = Journal::create(folder.path(), &header(&[], 1, 1), clock());
+    let again = Journal::create(folder.path(), header(&[], 1, 1), clock());
     assert!(matches!(again.err(), Some(JournalError::Exists { .. })));
     let empty = private_folder();
     let missing = Journal::open(empty.path(), clock());
@@ -189,7 +187,7 @@ fn a_folder_that_holds_a_run_takes_no_other() {
 fn only_the_owner_can_read_a_journal() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("state/run");
-    let journal = Journal::create(&folder, &header(&[], 1, 1), clock()).unwrap();
+    let journal = Journal::create(&folder, header(&[], 1, 1), clock()).unwrap();
     assert_eq!(mode(&folder), 0o700);
     for file in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "lock"] {
         assert_eq!(mode(&folder.join(file)), 0o600, "{file}");

@@ -12,7 +12,7 @@ fn opened(epoch: u64) -> Record {
 }
 
 fn journal(folder: &Path) -> Journal {
-    Journal::create(folder, &header(&[step("a", &[])], 1, 1), clock()).unwrap()
+    Journal::create(folder, header(&[step("a", &[])], 1, 1), clock()).unwrap()
 }
 
 #[tokio::test]

@@ -321,7 +321,7 @@ impl Trial {
         if folder.join("journal.sqlite").exists() {
             return Journal::open(folder, clock()).unwrap();
         }
-        Journal::create(folder, &self.world.header, clock()).unwrap()
+        Journal::create(folder, self.world.header.clone(), clock()).unwrap()
     }
 
     pub(crate) async fn run(&self) -> RunReport {

@@ -11,6 +11,7 @@ pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Fin
     let mut findings = Vec::new();
     findings.extend(prepared_transactions(sql).await?);
     findings.extend(writers(sql).await?);
+    findings.extend(named_like_ledgers(sql).await?);
     findings.extend(unreadable_large_objects(question, sql).await?);
     findings.extend(free_connections(question, Server::Source, sql).await?);
     Ok(findings)
@@ -63,6 +64,27 @@ async fn writers(sql: &Sql) -> Result<Option<Finding>, Failure> {
         Finding::warning("source::writers", message)
             .at(on(Server::Source))
             .help("a full load misses what is written after it began: stop the writers first")
+    }))
+}
+
+/// Schemas that are passed over because of their names, and are no ledgers.
+async fn named_like_ledgers(sql: &Sql) -> Result<Option<Finding>, Failure> {
+    let query = "select pg_catalog.quote_ident(n.nspname) from pg_catalog.pg_namespace n \
+         where n.nspname ~ '^pgkedge_[0-9a-f]{8}$' and ( \
+         not exists (select from pg_catalog.pg_class c \
+         where c.relnamespace = n.oid and c.relname = 'effect') \
+         or exists (select from pg_catalog.pg_proc p where p.pronamespace = n.oid) \
+         or exists (select from pg_catalog.pg_class c where c.relnamespace = n.oid \
+         and c.relkind not in ('i', 't') and c.relname not in ('run', 'effect'))) order by 1";
+    let found = names(sql, query).await?;
+    Ok((!found.is_empty()).then(|| {
+        let message = format!(
+            "schemas are named like pgkedge's own and would be left out: {}",
+            listed(&found)
+        );
+        Finding::error("source::named_like_ledgers", message)
+            .at(on(Server::Source))
+            .help(format!("`alter schema {} rename to …`", found[0]))
     }))
 }
 
