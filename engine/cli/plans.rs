@@ -70,8 +70,9 @@ pub(crate) fn endpoints(
 pub(crate) async fn introspected(endpoints: &BTreeMap<Server, Endpoint>) -> Result<Facts, Stop> {
     let source = catalog(endpoints, Server::Source);
     let target = catalog(endpoints, Server::Target);
-    let (source, target) = tokio::try_join!(source, target)?;
-    Ok(Facts { source, target: Some(target), replica: None })
+    // Both are waited for, so that the first of two errors is always the same.
+    let (source, target) = tokio::join!(source, target);
+    Ok(Facts { source: source?, target: Some(target?), replica: None })
 }
 
 /// Reads one catalog.

@@ -78,6 +78,6 @@ async fn facts(args: &Args, plan: &pgkedge_plan::Plan) -> Result<Facts, Stop> {
             (None, None) => read(Server::Target).await.map(Some),
         }
     };
-    let (source, target) = tokio::try_join!(source, target)?;
-    Ok(Facts { source, target, replica: None })
+    let (source, target) = tokio::join!(source, target);
+    Ok(Facts { source: source?, target: target?, replica: None })
 }

@@ -69,7 +69,7 @@ fn the_full_load_has_its_phases_in_order() {
     preflight: check
     prepare: ledger
     schema: globals pre_data
-    load: snapshot copy large_objects index constraint sequence release
+    load: snapshot copy large_objects constraint index sequence release
     foreign_keys: create validate
     finish: post_data refresh analyze settings
     event_triggers: event_triggers

@@ -56,6 +56,8 @@ struct Sql {
     idempotent: bool,
     #[serde(default)]
     probe: Option<String>,
+    #[serde(default)]
+    undo: Option<String>,
 }
 
 fn target() -> Server {
@@ -72,6 +74,8 @@ struct Command {
     idempotent: bool,
     #[serde(default)]
     probe: Option<Vec<String>>,
+    #[serde(default)]
+    undo: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
