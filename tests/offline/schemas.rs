@@ -6,7 +6,7 @@ use std::process::Command;
 
 #[test]
 fn checked_in_schemas_are_current() {
-    for document in ["plan", "pipeline"] {
+    for document in ["plan", "pipeline", "catalog"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgkedge"));
         let output = command.args(["schema", document]).output().expect("starts");
         let current = String::from_utf8(output.stdout).expect("UTF-8");

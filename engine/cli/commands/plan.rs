@@ -20,13 +20,33 @@ pub(crate) struct Args {
     catalog: Vec<(Server, PathBuf)>,
     /// How the dry-run is printed.
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<Shown>,
     /// Show the first statements of each step only.
     #[arg(long)]
     brief: bool,
     /// Write to a file instead of the terminal.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// How a dry-run can be shown.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Shown {
+    Text,
+    Json,
+    /// The graph, for Graphviz.
+    Dot,
+    /// The graph, for Markdown.
+    Mermaid,
+}
+
+impl From<Format> for Shown {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
 }
 
 fn catalog_file(text: &str) -> Result<(Server, PathBuf), String> {
@@ -45,10 +65,12 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     plans::show_warnings(&plan, &warnings, global);
     let subject = Subject::of(&plan, &compiled, &facts);
     let options = engine::dry_run_options(args.brief);
-    let text = match args.format.unwrap_or(global.output) {
-        Format::Text => dry_run::text(subject, &options)
+    let text = match args.format.unwrap_or(global.output.into()) {
+        Shown::Text => dry_run::text(subject, &options)
             .map_err(|error| failed("cannot show the dry-run", &error))?,
-        Format::Json => dry_run::json(subject, &options).to_string(),
+        Shown::Json => dry_run::json(subject, &options).to_string(),
+        Shown::Dot => pgkedge_compile::dot(&compiled.graph),
+        Shown::Mermaid => pgkedge_compile::mermaid(&compiled.graph),
     };
     match &args.out {
         None => output::print(&text),

@@ -13,12 +13,15 @@ pub(crate) struct Args {
 enum Document {
     Plan,
     Pipeline,
+    /// What `inspect` prints.
+    Catalog,
 }
 
 pub(crate) fn run(args: &Args) -> Exit {
     let schema = match args.document {
         Document::Plan => pgkedge_plan::plan_schema(pgkedge_steps::kinds()),
         Document::Pipeline => pgkedge_plan::pipeline_schema(pgkedge_steps::kinds()),
+        Document::Catalog => pgkedge_model::Catalog::schema(),
     };
     output::print(&serde_json::to_string_pretty(&schema).expect("a schema serializes"));
     Exit::Done

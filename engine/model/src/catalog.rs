@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ident, QualifiedName, ServerVersion};
 
 /// One database, with the facts of its server that a move depends on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Catalog {
     /// Raised when a reader of an older document could misread a newer one.
     pub format: u32,
@@ -37,6 +37,14 @@ pub struct Catalog {
 impl Catalog {
     pub const FORMAT: u32 = 1;
 
+    /// The JSON Schema of a catalog as `inspect` prints it.
+    pub fn schema() -> serde_json::Value {
+        schemars::generate::SchemaSettings::draft2020_12()
+            .into_generator()
+            .into_root_schema_for::<Self>()
+            .to_value()
+    }
+
     pub fn table(&self, oid: u32) -> Option<&Table> {
         self.tables.iter().find(|table| table.oid == oid)
     }
@@ -47,7 +55,7 @@ impl Catalog {
 }
 
 /// Facts of the server, and of the role that asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerFacts {
     pub version: ServerVersion,
     /// `version()`.
@@ -63,7 +71,7 @@ pub struct ServerFacts {
 }
 
 /// The role that a session runs as.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRole {
     pub name: Ident,
     pub superuser: bool,
@@ -74,7 +82,7 @@ pub struct SessionRole {
     pub member_of: Vec<Ident>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatabaseFacts {
     pub name: Ident,
     pub oid: u32,
@@ -101,7 +109,7 @@ pub struct DatabaseFacts {
 }
 
 /// One setting of a database, for all roles or for one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatabaseSetting {
     pub role: Option<Ident>,
     pub name: String,
@@ -110,7 +118,7 @@ pub struct DatabaseSetting {
 }
 
 /// Privileges of one grantee, granted by one grantor.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Grant {
     /// None is `PUBLIC`.
     pub grantee: Option<Ident>,
@@ -120,7 +128,7 @@ pub struct Grant {
     pub grantable: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Role {
     pub name: Ident,
     pub superuser: bool,
@@ -139,7 +147,7 @@ pub struct Role {
     pub settings: Vec<DatabaseSetting>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Membership {
     pub role: Ident,
     pub member: Ident,
@@ -150,7 +158,7 @@ pub struct Membership {
     pub set: Option<bool>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Extension {
     pub name: String,
     pub version: String,
@@ -160,7 +168,7 @@ pub struct Extension {
 }
 
 /// A type, as far as copying and comparing depend on it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TypeFacts {
     pub oid: u32,
     pub name: QualifiedName,
@@ -171,7 +179,7 @@ pub struct TypeFacts {
     pub hashes: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TypeKind {
     Base,
@@ -185,7 +193,7 @@ pub enum TypeKind {
 }
 
 /// A relation that holds or shows rows and belongs to no extension (configuration tables excepted).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
     pub oid: u32,
     pub name: QualifiedName,
@@ -228,7 +236,7 @@ pub enum TableKind {
 }
 
 /// Where a partition hangs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartitionFacts {
     pub parent: QualifiedName,
     pub root: QualifiedName,
@@ -237,7 +245,7 @@ pub struct PartitionFacts {
     pub through_root: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Column {
     pub name: Ident,
     pub type_oid: u32,
@@ -250,7 +258,7 @@ pub struct Column {
     pub nondeterministic: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Index {
     pub oid: u32,
     pub name: QualifiedName,
@@ -266,7 +274,7 @@ pub struct Index {
     pub definition: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Constraint {
     pub oid: u32,
     pub name: Ident,
@@ -280,7 +288,9 @@ pub struct Constraint {
     pub definition: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ConstraintKind {
     PrimaryKey,
@@ -292,7 +302,7 @@ pub enum ConstraintKind {
     Trigger,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sequence {
     pub oid: u32,
     pub name: QualifiedName,
@@ -302,7 +312,7 @@ pub struct Sequence {
     pub readable: bool,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LargeObjectFacts {
     pub count: u64,
     /// Pages of `pg_largeobject` times the block size: an estimate.
@@ -320,7 +330,7 @@ pub enum Section {
 }
 
 /// One entry of `pg_dump`'s archive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// `TOC entry 872`: unique in one archive.
     pub number: u32,

@@ -28,7 +28,9 @@ impl fmt::Display for Server {
 }
 
 /// `server_version_num`, for example 150020.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct ServerVersion(pub u32);
 

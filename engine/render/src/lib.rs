@@ -53,11 +53,6 @@ pub fn step(
     SHIPPED.step(kind, block, context)
 }
 
-/// The SQL of `templates/sql/<name>.sql.j2`, which has nothing to be filled in at run time.
-pub fn sql(name: &str, context: &impl Serialize) -> Result<String, RenderError> {
-    SHIPPED.sql(name, context)
-}
-
 /// The text of `templates/text/<name>.txt.j2`, for people: nothing is quoted.
 pub fn text(name: &str, context: &impl Serialize) -> Result<String, RenderError> {
     SHIPPED.text(name, context)

@@ -5,7 +5,7 @@ use minijinja::value::Serde;
 use pgkedge_model::Piece;
 use serde::Serialize;
 
-use crate::encoding::{closes_a_statement, decode, statements};
+use crate::encoding::{closes_a_statement, statements};
 use crate::environment::{sql_environment, text_environment};
 use crate::{Block, RenderError};
 
@@ -38,21 +38,6 @@ impl Renderer {
         }
         statements(&rendered)
             .map_err(|error| RenderError::of_template(&template, error.to_string()))
-    }
-
-    pub(crate) fn sql(&self, name: &str, context: &impl Serialize) -> Result<String, RenderError> {
-        let template = format!("sql/{name}.sql.j2");
-        let rendered = render(&self.sql, &template, &template, context)?;
-        let pieces = decode(rendered.trim())
-            .map_err(|error| RenderError::of_template(&template, error.to_string()))?;
-        match <[Piece; 1]>::try_from(pieces) {
-            Ok([Piece::Sql(sql)]) => Ok(sql),
-            Err(pieces) if pieces.is_empty() => Ok(String::new()),
-            Ok(_) | Err(_) => {
-                let message = "only step templates may leave a value to the run";
-                Err(RenderError::of_template(&template, message))
-            }
-        }
     }
 
     pub(crate) fn text(&self, name: &str, context: &impl Serialize) -> Result<String, RenderError> {

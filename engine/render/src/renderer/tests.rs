@@ -186,15 +186,9 @@ fn a_template_that_is_wrong_in_itself_is_an_error() {
 }
 
 #[test]
-fn sql_has_no_pieces_and_text_is_written_as_it_is() {
-    let renderer = Renderer::new(&[
-        ("sql/a.sql.j2", "select {{ x | literal }}\n"),
-        ("sql/b.sql.j2", "select {{ secret('x') }}\n"),
-        ("text/a.txt.j2", "Hello {{ x }}!\n"),
-    ]);
+fn text_is_written_as_it_is() {
+    let renderer = Renderer::new(&[("text/a.txt.j2", "Hello {{ x }}!\n")]);
     let context = json!({ "x": "it's" });
-    assert_eq!(renderer.sql("a", &context).unwrap(), "select 'it''s'");
-    assert!(renderer.sql("b", &context).is_err());
     assert_eq!(renderer.text("a", &context).unwrap(), "Hello it's!\n");
 }
 
