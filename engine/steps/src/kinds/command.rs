@@ -1,5 +1,6 @@
 //! The user's own program.
 
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use pgkedge_model::{
@@ -26,7 +27,7 @@ pub(crate) struct Command;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// The program and its arguments.
+    /// The program and its arguments; it runs in the plan's folder.
     #[schemars(length(min = 1))]
     run: Vec<String>,
     /// May run again when nobody knows whether it came to its end.
@@ -126,15 +127,17 @@ impl Ended {
     }
 }
 
-/// Runs a program to its end. It is killed when the step is cancelled.
+/// Runs a program to its end, in the plan's folder, so that `resume` from anywhere finds the same
+/// one. It is killed when the step is cancelled.
 async fn ended(context: &StepContext, words: &[String]) -> Result<Ended, Failure> {
+    let folder = Path::new(&context.header().plan_path).parent().filter(|folder| folder.is_dir());
     tokio::select! {
-        ended = run(words) => ended,
+        ended = run(words, folder.unwrap_or(Path::new("."))) => ended,
         failure = context.cancelled() => Err(failure),
     }
 }
 
-async fn run(words: &[String]) -> Result<Ended, Failure> {
+async fn run(words: &[String], folder: &Path) -> Result<Ended, Failure> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Failure::permanent("the plan names no program"));
     };
@@ -144,6 +147,7 @@ async fn run(words: &[String]) -> Result<Ended, Failure> {
     };
     let mut child = Process::new(program)
         .args(arguments)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -190,28 +194,30 @@ mod tests {
 
     #[tokio::test]
     async fn no_shell_reads_the_arguments_and_the_output_is_kept() {
-        let ended = run(&words(&["echo", "$HOME; exit 1"])).await.unwrap();
+        let ended = run(&words(&["echo", "$HOME; exit 1"]), Path::new("/")).await.unwrap();
         assert_eq!(ended.output, "$HOME; exit 1\n");
     }
 
     #[tokio::test]
     async fn a_failure_shows_the_end_of_the_errors() {
         let words = words(&["sh", "-c", "seq 30 >&2; exit 3"]);
-        let failure = run(&words).await.unwrap().well(&words).unwrap_err();
+        let failure = run(&words, Path::new("/")).await.unwrap().well(&words).unwrap_err();
         assert!(failure.message.ends_with("exit status: 3"), "{failure}");
         assert_eq!(failure.details.first().map(String::as_str), Some("11"));
     }
 
     #[tokio::test]
     async fn only_the_end_of_a_long_output_is_kept() {
-        let ended = run(&words(&["sh", "-c", "yes | head -c 100000; echo end"])).await.unwrap();
+        let ended = run(&words(&["sh", "-c", "yes | head -c 100000; echo end"]), Path::new("/"))
+            .await
+            .unwrap();
         assert_eq!(ended.output.len(), KEPT);
         assert!(ended.output.ends_with("end\n"));
     }
 
     #[tokio::test]
     async fn a_program_that_is_not_there_is_named() {
-        let failure = run(&words(&["./no such program"])).await.err().unwrap();
+        let failure = run(&words(&["./no such program"]), Path::new("/")).await.err().unwrap();
         assert!(failure.message.contains("`./no such program`"));
     }
 }
