@@ -200,7 +200,7 @@ impl Move {
     /// Fails unless nothing of pgkedge's own is on either server.
     pub(crate) fn assert_nothing_is_left(&self) {
         let schemas = "select pg_catalog.count(*) from pg_catalog.pg_namespace \
-                       where pg_catalog.textregexeq(nspname::text, '^pgkedge_[0-9a-f]{8}$')";
+                       where pg_catalog.textregexeq(nspname::pg_catalog.text, '^pgkedge_[0-9a-f]{8}$')";
         let sessions = "select pg_catalog.count(*) from pg_catalog.pg_stat_activity \
                         where application_name like 'pgkedge:%:%'";
         for side in [Side::Source, Side::Target] {

@@ -107,6 +107,7 @@ fn touches(expansion: &Expansion<'_>, table: &Table) -> Vec<Touch> {
     let mut touches = vec![
         Touch::read(Object::new("snapshot", Server::Source)),
         Touch::add(Object::new("data", &table.name)),
+        Touch::add(Object::new("rows", Server::Target)),
     ];
     let root = table.partition.as_ref().filter(|partition| partition.through_root);
     let root = root.and_then(|partition| expansion.source.tables_by_name.get(&partition.root));
@@ -336,6 +337,7 @@ mod tests {
             [
                 Touch::read(Object::new("snapshot", Server::Source)),
                 Touch::add(Object::new("data", "public.\"or\"\"ders\"")),
+                Touch::add(Object::new("rows", Server::Target)),
                 Touch::read(Object::new("entry", 3)),
             ]
         );

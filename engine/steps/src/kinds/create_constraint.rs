@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pgkedge_model::{
     Constraint, ConstraintKind, Draft, Each, Entry, Expansion, Finding, Item, Leaves, Object,
-    Table, Touch,
+    Server, Table, Touch,
 };
 
 use super::create_index::{after_rows, is_partitioning};
@@ -40,6 +40,10 @@ impl Step for CreateConstraint {
         let mut draft = after_rows(Self::KIND, expansion, &entry, table, &undo)?;
         let rows = |heir: &&Constraint| Touch::read(Object::new("data", &heir.table));
         draft.touches.extend(heirs.iter().map(rows));
+        if constraint.is_some_and(|of| of.kind == ConstraintKind::Check) {
+            // It goes to every heir and partition at once, and rows that break it must be in by then.
+            draft.touches.push(Touch::read(Object::new("rows", Server::Target)));
+        }
         Ok(vec![draft])
     }
 }
@@ -149,5 +153,6 @@ mod tests {
             [sql, "ALTER TABLE public.heir VALIDATE CONSTRAINT \"c k\""]
         );
         assert!(drafts[0].touches.contains(&Touch::read(Object::new("data", "public.heir"))));
+        assert!(drafts[0].touches.contains(&Touch::read(Object::new("rows", Server::Target))));
     }
 }
