@@ -164,3 +164,12 @@ insert into large_value values (1, repeat(md5('x'), 1000000), decode(repeat(md5(
 alter table large_value alter column b set storage external;
 
 analyze;
+
+-- Domains over types whose hash PostgreSQL finds only by the type itself.
+create domain types.span as int4range;
+create domain types.spans as int4multirange;
+create domain types.numbers as int4[];
+create table types.domains_over_ranges (id int, span types.span, spans types.spans, numbers types.numbers);
+insert into types.domains_over_ranges values
+  (1, '[1,5)', '{[1,5),[7,9)}', '{1,2,NULL}'), (2, 'empty', '{}', '{}'), (3, '(,)', '{(,)}', '[2:3]={4,5}'),
+  (4, null, null, null);
