@@ -103,7 +103,7 @@ pub(crate) fn started(options: &Options) -> Result<Sandbox, Stop> {
 /// Loads the DVD-rental database into the source.
 pub(crate) async fn fill(sandbox: &Sandbox, size: Size) -> Result<(), Stop> {
     let url = SecretRef::File(sandbox.source.url.clone());
-    let source = DatabaseRef { url, tls: None };
+    let source = DatabaseRef::new(url);
     let endpoints = plans::endpoints(&[(Server::Source, source)].into(), &sandbox.plan());
     let source = endpoints[&Server::Source].sql("pgkedge:sandbox").await?;
     for statement in dvd_rental::statements(size) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pgkedge_model::{CatalogIndex, Facts, Finding, KindSpec, Selection, Settings, StepGraph};
+use pgkedge_model::{
+    Capture, CatalogIndex, Facts, Finding, KindSpec, Selection, Settings, StepGraph,
+};
 use pgkedge_plan::{GroupPlan, PhasePlan, Plan, TablePatterns};
 
 use crate::passes::{self, Parts};
@@ -32,6 +34,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) source: &'a CatalogIndex<'a>,
     pub(crate) selection: &'a Selection,
+    pub(crate) capture: &'a Capture,
     /// OIDs of the tables that move.
     pub(crate) selected: &'a BTreeSet<u32>,
     /// Archive entries that stay behind with the tables that the plan leaves out.
@@ -60,12 +63,14 @@ pub(crate) fn compile_request(
     let chosen = passes::select(request, facts, &source, &mut findings);
     let excluded = passes::exclude(request.tables, &chosen, facts, &source, &mut findings);
     let parts = passes::split(request.settings, facts, &chosen.selected);
+    let capture = Capture::default();
     rules::check(request.settings, facts, &source, &chosen.selected, &mut findings);
     let scene = Scene {
         settings: request.settings,
         facts,
         source: &source,
         selection: &chosen.selection,
+        capture: &capture,
         selected: &chosen.selected,
         excluded: &excluded,
         parts: &parts,

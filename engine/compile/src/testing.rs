@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use pgkedge_model::{
     Catalog, Constraint, ConstraintKind, DatabaseFacts, DeclaredStep, Draft, Each, Entry,
     Expansion, Facts, Finding, Fold, Ident, Index, Item, KindSpec, LargeObjectFacts, Leaves,
-    Object, PartitionFacts, PhaseName, Piece, QualifiedName, QuotedAs, Script, Section, Server,
-    ServerFacts, ServerVersion, SessionRole, Settings, Statement, Table, TableKind, Touch,
-    TouchMode, Undo,
+    Object, PartitionFacts, PhaseName, Piece, QualifiedName, QuotedAs, ReplicaIdentity, Script,
+    Section, Server, ServerFacts, ServerVersion, SessionRole, Settings, Statement, Table,
+    TableKind, Touch, TouchMode, Undo,
 };
 use pgkedge_plan::{GroupPlan, Pattern, PhasePlan, Selector, TablePatterns};
 use serde_json::{Value, json};
@@ -99,6 +99,7 @@ pub(crate) fn table(oid: u32, text: &str) -> Table {
         filenode: oid,
         row_security: false,
         force_row_security: false,
+        identity: ReplicaIdentity::default(),
         reaches_foreign: false,
         populated: true,
         extension_rows: None,
@@ -390,5 +391,7 @@ fn item(item: &Item<'_>) -> (String, u64) {
         }
         Item::Entry(entry) => (entry.name.clone(), 8192),
         Item::Sequence(sequence) => (sequence.name.to_string(), 0),
+        Item::Slot(slot) => (slot.name.to_string(), 0),
+        Item::ReplicationSet(set) => (set.name.to_string(), 0),
     }
 }

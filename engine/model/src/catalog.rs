@@ -218,10 +218,35 @@ pub struct Table {
     pub extension_rows: Option<String>,
     /// The session's role may read every column.
     pub readable: bool,
+    #[serde(default)]
+    pub identity: ReplicaIdentity,
     /// A foreign table inherits from it or is one of its partitions, at any depth: whoever reads or
     /// analyzes it asks another server.
     #[serde(default)]
     pub reaches_foreign: bool,
+}
+
+/// By what a captured update or delete finds its row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaIdentity {
+    pub kind: IdentityKind,
+    /// The index of `REPLICA IDENTITY USING INDEX`.
+    pub index: Option<Ident>,
+    /// Updates and deletes can be published: there is a valid index that is not deferrable (a
+    /// deferrable primary key is none), or the identity is the whole row.
+    pub usable: bool,
+}
+
+/// `relreplident`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKind {
+    /// The primary key.
+    #[default]
+    Default,
+    Nothing,
+    Full,
+    Index,
 }
 
 #[derive(

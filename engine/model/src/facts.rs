@@ -5,7 +5,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalog, Ident, QualifiedName, Server, ServerVersion};
+use crate::{Catalog, Ident, QualifiedName, Server, ServerFacts, ServerVersion};
 
 /// The catalogs of a plan's databases, as they were when it was compiled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,15 +13,25 @@ pub struct Facts {
     pub source: Catalog,
     /// None where the target could not be asked: its version is then assumed to be the source's.
     pub target: Option<Catalog>,
-    pub replica: Option<Catalog>,
+    /// The maintenance replica: its catalog is the source's, its server is its own.
+    pub replica: Option<ServerFacts>,
 }
 
 impl Facts {
+    /// What a database holds. A replica holds what the source does.
     pub fn catalog(&self, server: Server) -> Option<&Catalog> {
         match server {
-            Server::Source => Some(&self.source),
-            Server::Replica => self.replica.as_ref(),
+            Server::Source | Server::Replica => Some(&self.source),
             Server::Target => self.target.as_ref(),
+        }
+    }
+
+    /// Facts of a server of the plan.
+    pub fn server(&self, server: Server) -> Option<&ServerFacts> {
+        match server {
+            Server::Source => Some(&self.source.server),
+            Server::Replica => self.replica.as_ref(),
+            Server::Target => self.target.as_ref().map(|target| &target.server),
         }
     }
 
@@ -72,6 +82,13 @@ pub enum PartRange {
         from: Option<u32>,
         to: Option<u32>,
     },
+}
+
+impl Selection {
+    /// The group of a table.
+    pub fn group_of(&self, table: &QualifiedName) -> Option<&TableGroup> {
+        self.groups.iter().find(|group| group.tables.binary_search(table).is_ok())
+    }
 }
 
 impl Part {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{PhaseName, StepId, StepNode};
+use crate::{PhaseName, StepId, StepNode, TimeSpan};
 
 /// A sealed graph: every need is a node, there is no cycle, and nodes stand in an order in which
 /// they could run one by one.
@@ -16,6 +16,29 @@ pub struct StepGraph {
     phases: Vec<PhaseName>,
     nodes: IndexMap<StepId, GraphNode>,
     needs: BTreeMap<StepId, BTreeSet<StepId>>,
+    rules: BTreeMap<PhaseName, PhaseRule>,
+}
+
+/// What a phase says of its failure. Consecutive phases that are undone form one window: when one
+/// of them fails, or the time is over, all that the window did is taken back, last step first, unless
+/// a step of it that cannot be taken back has succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseRule {
+    pub on_failure: OnFailure,
+    /// Counted from the first step of the window.
+    pub deadline: Option<TimeSpan>,
+}
+
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// What is done stays, and `resume` goes on from there.
+    #[default]
+    Stop,
+    /// What is done is taken back at once, and `resume` starts the phase over.
+    Undo,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +120,19 @@ impl StepGraph {
                 (id, node)
             })
             .collect();
-        Ok(Self { phases, nodes, needs })
+        Ok(Self { phases, nodes, needs, rules: BTreeMap::new() })
+    }
+
+    /// The graph with what its phases say of their failure.
+    #[must_use]
+    pub fn with_rules(mut self, rules: BTreeMap<PhaseName, PhaseRule>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// What a phase says of its failure; most say nothing.
+    pub fn rule(&self, phase: &PhaseName) -> PhaseRule {
+        self.rules.get(phase).cloned().unwrap_or_default()
     }
 
     /// Phases in their order.
@@ -185,12 +220,16 @@ struct GraphDocument {
     phases: Vec<PhaseName>,
     nodes: Vec<GraphNode>,
     needs: BTreeMap<StepId, BTreeSet<StepId>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rules: BTreeMap<PhaseName, PhaseRule>,
 }
 
 impl TryFrom<GraphDocument> for StepGraph {
     type Error = GraphError;
     fn try_from(document: GraphDocument) -> Result<Self, GraphError> {
+        let rules = document.rules;
         Self::seal(document.phases, document.nodes, document.needs)
+            .map(|graph| graph.with_rules(rules))
     }
 }
 
@@ -200,6 +239,7 @@ impl From<StepGraph> for GraphDocument {
             phases: graph.phases,
             nodes: graph.nodes.into_values().collect(),
             needs: graph.needs,
+            rules: graph.rules,
         }
     }
 }

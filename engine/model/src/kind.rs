@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Catalog, Constraint, Entry, Facts, Finding, Index, Part, PhaseName, QualifiedName, Script,
-    Selection, Server, Settings, Table, Touch,
+    Capture, Catalog, Constraint, Entry, Facts, Finding, Index, Part, PhaseName, QualifiedName,
+    ReplicationSet, Script, Selection, Server, Settings, Slot, Table, Touch,
 };
 
 /// One step kind.
@@ -65,6 +65,12 @@ pub enum Each {
     Sequence,
     /// Populated ones, those first that others read.
     MaterializedView,
+    /// Every slot of the plan.
+    Slot,
+    /// Every replication set of the plan.
+    ReplicationSet,
+    /// Every load part of unlogged tables, which no capture carries; `part` leaves them out then.
+    UnloggedPart,
 }
 
 /// A step as the plan and its pipeline declare it.
@@ -86,6 +92,8 @@ pub struct Expansion<'a> {
     pub item: Item<'a>,
     pub settings: &'a Settings,
     pub selection: &'a Selection,
+    /// Empty where the plan captures no changes.
+    pub capture: &'a Capture,
     /// Numbers of the archive entries that belong to, or hang on, tables that the plan leaves out.
     pub excluded_entries: &'a BTreeSet<u32>,
     pub facts: &'a Facts,
@@ -103,6 +111,8 @@ pub enum Item<'a> {
     /// An index, constraint or foreign key, by its archive entry.
     Entry(&'a Entry),
     Sequence(&'a crate::Sequence),
+    Slot(&'a Slot),
+    ReplicationSet(&'a ReplicationSet),
 }
 
 /// What a kind makes of one item. Compile turns drafts into nodes, alone or folded into bundles.

@@ -2,6 +2,7 @@
 //!
 //! Plain data and total functions. Nothing here does I/O, reads a clock or knows a server.
 
+mod capture;
 mod catalog;
 mod clock;
 mod event;
@@ -22,17 +23,18 @@ mod settings;
 mod state;
 mod step;
 
+pub use capture::{Capture, Operation, ReplicationSet, Slot};
 pub use catalog::{
     Catalog, Column, Constraint, ConstraintKind, DatabaseFacts, DatabaseSetting, Entry, Extension,
-    Grant, Index, LargeObjectFacts, Membership, PartitionFacts, Role, Section, Sequence,
-    ServerFacts, SessionRole, Table, TableKind, TypeFacts, TypeKind,
+    Grant, IdentityKind, Index, LargeObjectFacts, Membership, PartitionFacts, ReplicaIdentity,
+    Role, Section, Sequence, ServerFacts, SessionRole, Table, TableKind, TypeFacts, TypeKind,
 };
 pub use clock::{Clock, Timestamp};
 pub use event::{Event, EventSink, Progress};
 pub use facts::{Facts, Part, PartRange, Selection, TableGroup};
 pub use failure::{Failure, FailureClass};
 pub use finding::{Finding, Place, PlanPlace, Severity};
-pub use graph::{Barrier, GraphError, GraphNode, PhaseEdge, StepGraph};
+pub use graph::{Barrier, GraphError, GraphNode, OnFailure, PhaseEdge, PhaseRule, StepGraph};
 pub use kind::{CatalogIndex, DeclaredStep, Draft, Each, Expansion, Fold, Item, KindSpec, Leaves};
 pub use name::{Ident, InvalidIdent, QualifiedName, quote_literal};
 pub use perform::{BoxFuture, Call, Fence, FenceError, FenceGuard, Performer, Probe, Reporter};
@@ -44,8 +46,10 @@ pub use script::{
 pub use secret::{SecretError, SecretRef, SecretString, Secrets};
 pub use server::{InvalidLsn, Lsn, Server, ServerVersion};
 pub use settings::{
-    ByteSize, CopyFormat, DatabaseRef, LimitSettings, LoadSettings, Settings, TlsMode, TlsSettings,
-    VerifyMethod, VerifySettings,
+    ByteSize, CaptureFrom, ChangeCapture, CopyFormat, CutoverSettings, CutoverVerify, DatabaseRef,
+    FromTarget, LargeObjectPolicy, LimitSettings, LoadSettings, OnBreach, PreparedTransactions,
+    PublishedPartitions, RetainedWal, SequenceSettings, Settings, TimeSpan, TlsMode, TlsSettings,
+    UnloggedPolicy, VerifyMethod, VerifySettings, WithoutIdentity,
 };
 pub use state::{Checkpoint, IllegalRecord, StepState};
 pub use step::{Member, Object, Resources, StepNode, Touch, TouchMode};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::SecretRef;
+use crate::{Lsn, SecretRef};
 
 /// How a database of the plan is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,24 @@ pub struct DatabaseRef {
     pub url: SecretRef,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
+    /// Of the source: how the target server reaches it, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_target: Option<FromTarget>,
+}
+
+impl DatabaseRef {
+    /// A database behind a url, with everything else left out.
+    pub fn new(url: SecretRef) -> Self {
+        Self { url, tls: None, from_target: None }
+    }
+}
+
+/// How the target server reaches the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FromTarget {
+    /// Where the connection string is found that the subscriptions hold.
+    pub url: SecretRef,
 }
 
 /// How the connection is protected. Left out: verified in full, except for local servers.
@@ -48,6 +66,139 @@ pub struct Settings {
     pub load: LoadSettings,
     pub limits: LimitSettings,
     pub verify: VerifySettings,
+    pub change_capture: ChangeCapture,
+    pub tables_without_identity: WithoutIdentity,
+    pub partitions: PublishedPartitions,
+    pub large_objects: LargeObjectPolicy,
+    pub unlogged: UnloggedPolicy,
+    pub cutover: CutoverSettings,
+}
+
+/// Where change capture starts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeCapture {
+    pub from: CaptureFrom,
+}
+
+/// The position from which changes are carried over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureFrom {
+    /// Where the load ends.
+    #[default]
+    HandOff,
+    /// The present, with data that are equal on both sides already.
+    Now,
+    /// A position that is known, on a slot that is there already.
+    Lsn(#[schemars(with = "String", regex(pattern = r"^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$"))] Lsn),
+}
+
+/// What becomes of tables whose updates and deletes find no row on the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutIdentity {
+    /// The plan is refused.
+    #[default]
+    Refuse,
+    /// Only their inserts and truncates are captured: for tables that are only ever added to.
+    InsertOnly,
+    /// The whole row becomes their identity, before the slots are created: more WAL, slower apply.
+    Full,
+}
+
+/// What of a partitioned table is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishedPartitions {
+    /// The root: a partition that is created meanwhile is captured, a truncate of one partition is
+    /// not (PostgreSQL 13 and later; each partition by itself before).
+    #[default]
+    Root,
+    /// Each partition: a truncate of one is captured, one that is created meanwhile is not.
+    Leaf,
+}
+
+/// What becomes of changes of large objects, which no slot carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LargeObjectPolicy {
+    /// They are copied again at the cutover.
+    #[default]
+    Recopy,
+    /// Nobody changes them while the run goes on.
+    Frozen,
+}
+
+/// What becomes of the rows of unlogged tables, which no slot carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnloggedPolicy {
+    /// They are copied at the cutover.
+    #[default]
+    AtCutover,
+    /// They stay behind.
+    SchemaOnly,
+}
+
+/// How the writers change over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CutoverSettings {
+    /// How long the source may be closed to writers; after that it is opened again.
+    pub deadline: TimeSpan,
+    pub sequences: SequenceSettings,
+    /// How the two sides are compared while the source is closed.
+    pub verify: CutoverVerify,
+    /// What becomes of prepared transactions that are open when the source is closed.
+    pub prepared_transactions: PreparedTransactions,
+}
+
+impl Default for CutoverSettings {
+    fn default() -> Self {
+        Self {
+            deadline: TimeSpan(30_000),
+            sequences: SequenceSettings::default(),
+            verify: CutoverVerify::default(),
+            prepared_transactions: PreparedTransactions::default(),
+        }
+    }
+}
+
+/// How sequences are set on the target at the cutover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SequenceSettings {
+    /// Values that are skipped, in the direction of the sequence.
+    pub gap: u32,
+}
+
+impl Default for SequenceSettings {
+    fn default() -> Self {
+        Self { gap: 1_000 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CutoverVerify {
+    /// Every row.
+    #[default]
+    Full,
+    /// Row counts.
+    Counts,
+    /// Not at all: what was compared before must do.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PreparedTransactions {
+    /// The cutover is taken back: whoever prepared them decides.
+    #[default]
+    Refuse,
+    /// They are rolled back.
+    Rollback,
 }
 
 /// How rows, indexes and constraints get to the target.
@@ -92,11 +243,33 @@ pub struct LimitSettings {
     pub source_connections: u16,
     #[schemars(range(min = 1, max = 1000))]
     pub target_connections: u16,
+    pub retained_wal: RetainedWal,
+}
+
+/// How much write-ahead log the slots may keep on the source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetainedWal {
+    /// Left out: nobody looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<ByteSize>,
+    pub on_breach: OnBreach,
+}
+
+/// Stopping frees no WAL: the slots go with `abort`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBreach {
+    /// Says so, and goes on.
+    #[default]
+    Warn,
+    /// Stops the run.
+    Abort,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { source_connections: 8, target_connections: 8 }
+        Self { source_connections: 8, target_connections: 8, retained_wal: RetainedWal::default() }
     }
 }
 
@@ -115,6 +288,71 @@ pub enum VerifyMethod {
     Digest,
     /// Row count alone.
     Count,
+}
+
+/// A span of time in milliseconds. Written `500ms`, `10s`, `5min` or `6h`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "TimeSpanText")]
+pub struct TimeSpan(pub u64);
+
+/// A span of time in a plan.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct TimeSpanText(#[schemars(regex(pattern = r"^[0-9]+ ?(ms|s|min|h)$"))] String);
+
+impl TimeSpan {
+    pub const fn duration(self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0)
+    }
+}
+
+impl TryFrom<String> for TimeSpan {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl FromStr for TimeSpan {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let factor = match unit.trim_start() {
+            "ms" => Some(1),
+            "s" => Some(1_000),
+            "min" => Some(60_000),
+            "h" => Some(3_600_000),
+            _ => None,
+        };
+        number
+            .parse::<u64>()
+            .ok()
+            .zip(factor)
+            .and_then(|(number, factor)| number.checked_mul(factor))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no span of time; write one like 10s"))
+    }
+}
+
+impl std::fmt::Display for TimeSpan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (unit, factor) in [("h", 3_600_000), ("min", 60_000), ("s", 1_000)] {
+            if self.0 >= factor && self.0.is_multiple_of(factor) {
+                return write!(f, "{}{unit}", self.0 / factor);
+            }
+        }
+        write!(f, "{}ms", self.0)
+    }
+}
+
+impl From<TimeSpan> for String {
+    fn from(span: TimeSpan) -> Self {
+        span.to_string()
+    }
 }
 
 /// A number of bytes. Written `2GiB`, `512MiB`, `64KiB` or `4096`.

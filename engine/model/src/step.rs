@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Leaves, PhaseName, Server, Statement, StepDigest, StepId, Undo};
+use crate::{Ident, Leaves, PhaseName, Server, Statement, StepDigest, StepId, Undo};
 
 /// One node: what a step is, what it sends, what it touches and what it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct StepNode {
     pub touches: Vec<Touch>,
     pub resources: Resources,
     pub leaves: Leaves,
+    /// The slot whose load it belongs to: what starts over together when a snapshot is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Ident>,
     /// Becomes ready and goes on until another step stops it.
     pub service: bool,
     /// The service that this step stops.

@@ -126,6 +126,7 @@ fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
             load: document.load,
             limits: document.limits,
             verify: document.verify,
+            ..Settings::default()
         },
         phases,
         waive: document.waive,

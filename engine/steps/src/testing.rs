@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{
-    Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts, DeclaredStep, Draft,
-    Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts, Part, PhaseName,
-    QualifiedName, Section, Selection, Sequence, ServerFacts, ServerVersion, SessionRole, Settings,
-    Statement, Table, TableKind, TypeFacts, TypeKind,
+    Capture, Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts,
+    DeclaredStep, Draft, Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts,
+    Part, PhaseName, QualifiedName, ReplicaIdentity, Section, Selection, Sequence, ServerFacts,
+    ServerVersion, SessionRole, Settings, Statement, Table, TableKind, TypeFacts, TypeKind,
 };
 use serde_json::Value;
 
@@ -114,6 +114,7 @@ pub(crate) struct Sample {
     pub(crate) facts: Facts,
     pub(crate) settings: Settings,
     pub(crate) selection: Selection,
+    pub(crate) capture: Capture,
     pub(crate) excluded_entries: BTreeSet<u32>,
 }
 
@@ -127,6 +128,7 @@ impl Default for Sample {
             },
             settings: Settings::default(),
             selection: Selection::default(),
+            capture: Capture::default(),
             excluded_entries: BTreeSet::new(),
         }
     }
@@ -152,6 +154,7 @@ impl Sample {
             filenode: oid,
             row_security: false,
             force_row_security: false,
+            identity: ReplicaIdentity::default(),
             reaches_foreign: false,
             populated: true,
             extension_rows: None,
@@ -274,6 +277,7 @@ impl Sample {
             item,
             settings: &self.settings,
             selection: &self.selection,
+            capture: &self.capture,
             excluded_entries: &self.excluded_entries,
             facts: &self.facts,
             source: &CatalogIndex::new(&self.facts.source),

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use cluster::Cluster;
 use pgkedge_model::{
-    BoxFuture, ByteSize, Call, CatalogIndex, DeclaredStep, Draft, Epoch, Expansion, Facts, Failure,
-    FailureClass, Fold, Ident, Item, Leaves, Member, OutputOf, Part, Performer as _, PhaseName,
-    Piece, Probe, Progress, Reporter, Resources, RunHeader, RunId, Selection, Server, Settings,
-    Statement, StepDigest, StepGraph, StepId, StepNode, TableGroup, TableKind,
+    BoxFuture, ByteSize, Call, Capture, CatalogIndex, DeclaredStep, Draft, Epoch, Expansion, Facts,
+    Failure, FailureClass, Fold, Ident, Item, Leaves, Member, OutputOf, Part, Performer as _,
+    PhaseName, Piece, Probe, Progress, Reporter, Resources, RunHeader, RunId, Selection, Server,
+    Settings, Statement, StepDigest, StepGraph, StepId, StepNode, TableGroup, TableKind,
 };
 use pgkedge_postgres::{Sql, introspect};
 use pgkedge_steps::{SharedEpoch, StepPerformer, kinds};
@@ -129,6 +129,7 @@ impl Run {
                 item: *item,
                 settings: &self.header.settings,
                 selection: &self.selection,
+                capture: &Capture::default(),
                 excluded_entries: &BTreeSet::new(),
                 facts: &self.header.facts,
                 source: &CatalogIndex::new(&self.header.facts.source),
@@ -277,6 +278,7 @@ fn node(kind: &str, id: &str, drafts: Vec<Draft>) -> StepNode {
         leaves: Leaves::Result,
         service: false,
         stops: None,
+        scope: None,
         digest: StepDigest::default(),
     }
 }

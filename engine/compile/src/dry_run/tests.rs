@@ -42,7 +42,7 @@ fn options(brief: bool) -> Options {
 fn with_subject<T>(show: impl Fn(Subject<'_>) -> T) -> T {
     let world = world();
     let compiled = sketch().compile(&world).unwrap_or_else(|findings| panic!("{findings:#?}"));
-    let database = |name: &str| DatabaseRef { url: SecretRef::Env(name.into()), tls: None };
+    let database = |name: &str| DatabaseRef::new(SecretRef::Env(name.into()));
     let databases = BTreeMap::from([
         (Server::Source, database("SOURCE_URL")),
         (Server::Target, database("TARGET_URL")),

@@ -90,6 +90,7 @@ fn step_node(
         touches: touches.into_iter().map(|(object, mode)| Touch { object, mode }).collect(),
         resources: Resources::default(),
         leaves: spec.leaves,
+        scope: None,
         service: spec.service,
         stops,
         digest: StepDigest::default(),

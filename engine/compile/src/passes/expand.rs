@@ -50,6 +50,7 @@ fn drafts(
             item,
             settings: scene.settings,
             selection: scene.selection,
+            capture: scene.capture,
             excluded_entries: scene.excluded,
             facts: scene.facts,
             source: scene.source,

@@ -16,6 +16,9 @@ pub(crate) fn items<'a>(each: Option<Each>, scene: &Scene<'a>) -> Vec<Item<'a>> 
         Some(Each::ForeignKey) => entries(scene, &["FK CONSTRAINT"]),
         Some(Each::Sequence) => sequences(scene),
         Some(Each::MaterializedView) => materialized_views(scene),
+        Some(Each::Slot) => scene.capture.slots.iter().map(Item::Slot).collect(),
+        Some(Each::ReplicationSet) => scene.capture.sets().map(Item::ReplicationSet).collect(),
+        Some(Each::UnloggedPart) => Vec::new(),
     }
 }
 

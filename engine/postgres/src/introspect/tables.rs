@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Column, Failure, Ident, QualifiedName, Table, TableKind};
+use pgkedge_model::{
+    Column, Failure, Ident, IdentityKind, QualifiedName, ReplicaIdentity, Table, TableKind,
+};
 use serde::Deserialize;
 
 use super::rows::{CONFIGURATION, Reader, relations};
@@ -35,6 +37,9 @@ struct TableRow {
     populated: bool,
     extension_rows: Option<String>,
     readable: bool,
+    identity_kind: String,
+    identity_index: Option<Ident>,
+    identity_usable: bool,
     reaches_foreign: bool,
 }
 
@@ -68,6 +73,16 @@ pub(crate) async fn read(reader: &Reader<'_>) -> Result<Vec<Table>, Failure> {
     Ok(tables)
 }
 
+fn identity(row: &TableRow) -> ReplicaIdentity {
+    let kind = match row.identity_kind.as_str() {
+        "n" => IdentityKind::Nothing,
+        "f" => IdentityKind::Full,
+        "i" => IdentityKind::Index,
+        _ => IdentityKind::Default,
+    };
+    ReplicaIdentity { kind, index: row.identity_index.clone(), usable: row.identity_usable }
+}
+
 fn table(row: TableRow, columns: Vec<Column>) -> Table {
     let kind = match row.kind.as_str() {
         "p" => TableKind::Partitioned,
@@ -75,6 +90,7 @@ fn table(row: TableRow, columns: Vec<Column>) -> Table {
         "f" => TableKind::Foreign,
         _ => TableKind::Ordinary,
     };
+    let identity = identity(&row);
     Table {
         oid: row.oid,
         name: QualifiedName::new(row.schema, row.name),
@@ -92,6 +108,7 @@ fn table(row: TableRow, columns: Vec<Column>) -> Table {
         populated: row.populated,
         extension_rows: row.extension_rows,
         readable: row.readable,
+        identity,
         reaches_foreign: row.reaches_foreign,
     }
 }
@@ -125,9 +142,16 @@ fn tables_query() -> String {
                or not exists (select from pg_catalog.pg_attribute a
                  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                    and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'))) as readable,
+           c.relreplident as identity_kind, y.name as identity_index,
+           c.relreplident = 'f' or y.usable is true as identity_usable,
            c.oid in ({FOREIGN_PARENTS}) as reaches_foreign
          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
            left join ({CONFIGURATION}) g on g.oid = c.oid
+           left join lateral (select case when i.indisreplident then x.relname end as name,
+               i.indisvalid and i.indimmediate as usable
+             from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
+             where i.indrelid = c.oid and case c.relreplident when 'd' then i.indisprimary
+               when 'i' then i.indisreplident else false end) y on true
            cross join lateral (select case when c.relkind in ('r', 'm') then
              coalesce(pg_catalog.pg_relation_size(c.oid), 0) else 0 end as heap) s
          where c.oid in ({relations})"

@@ -57,7 +57,7 @@ mod tests {
         tls: Option<TlsSettings>,
         variables: &[(&'static str, &'static str)],
     ) -> Result<Route, LibpqError> {
-        let database = DatabaseRef { url: SecretRef::Env("URL".into()), tls };
+        let database = DatabaseRef { tls, ..DatabaseRef::new(SecretRef::Env("URL".into())) };
         let variables = [("USER", "joe")].iter().chain(variables).copied().collect();
         route(&database, &Fixed(url, variables))
     }
@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_missing_user_or_service_is_named() {
-        let database = DatabaseRef { url: SecretRef::Service("shop".into()), tls: None };
+        let database = DatabaseRef::new(SecretRef::Service("shop".into()));
         let nobody = Fixed("", BTreeMap::new());
         let missing = route(&database, &nobody).err().unwrap().to_string();
         assert_eq!(missing, "no service file has a section [shop]");
-        let database = DatabaseRef { url: SecretRef::Env("URL".into()), tls: None };
+        let database = DatabaseRef::new(SecretRef::Env("URL".into()));
         let anonymous = Fixed("host=a", BTreeMap::new());
         assert!(route(&database, &anonymous).err().unwrap().to_string().contains("PGUSER"));
     }

@@ -15,7 +15,7 @@ pub(crate) fn endpoint(cluster: &Cluster, database: &str) -> Endpoint {
 pub(crate) fn endpoint_as(cluster: &Cluster, database: &str, user: &str) -> Endpoint {
     let (host, port) = (cluster.socket().display(), Cluster::PORT);
     let url = format!("host='{host}' port={port} user='{user}' dbname='{database}'");
-    let database = DatabaseRef { url: SecretRef::Env(url), tls: None };
+    let database = DatabaseRef::new(SecretRef::Env(url));
     Endpoint::new(Server::Source, database, Arc::new(Plain))
 }
 

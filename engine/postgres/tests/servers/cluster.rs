@@ -257,7 +257,7 @@ pub(crate) fn endpoint_with(
     variables: &[(&str, &str)],
 ) -> Endpoint {
     let tls = tls.map(|(mode, root)| TlsSettings { mode, root: root.map(PathBuf::from) });
-    let database = DatabaseRef { url: SecretRef::Env("URL".into()), tls };
+    let database = DatabaseRef { tls, ..DatabaseRef::new(SecretRef::Env("URL".into())) };
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     let secrets = Fixed { url: url.into(), variables: variables.collect() };
     Endpoint::new(server, database, Arc::new(secrets))

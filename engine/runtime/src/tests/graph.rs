@@ -72,6 +72,7 @@ impl Sketch {
                 cost: self.cost,
             },
             leaves: self.leaves,
+            scope: None,
             service: self.service,
             stops: self.stops.clone().map(StepId),
             digest: StepDigest::default(),

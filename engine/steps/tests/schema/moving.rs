@@ -5,11 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use pgkedge_model::{
-    BoxFuture, Call, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Entry, Epoch,
-    Expansion, Facts, Failure, Fence as _, FenceError, FenceGuard, Item, KindSpec, Leaves, Member,
-    Performer as _, PhaseName, Probe, Progress, Reporter, Resources, RunHeader, RunId, SecretError,
-    SecretRef, SecretString, Secrets, Selection, Server, Settings, StepDigest, StepGraph, StepId,
-    StepNode,
+    BoxFuture, Call, Capture, Catalog, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Entry,
+    Epoch, Expansion, Facts, Failure, Fence as _, FenceError, FenceGuard, Item, KindSpec, Leaves,
+    Member, Performer as _, PhaseName, Probe, Progress, Reporter, Resources, RunHeader, RunId,
+    SecretError, SecretRef, SecretString, Secrets, Selection, Server, Settings, StepDigest,
+    StepGraph, StepId, StepNode,
 };
 use pgkedge_postgres::{Endpoint, introspect};
 use pgkedge_steps::{Claim, ServerFence, SharedEpoch, StepPerformer, kinds};
@@ -62,7 +62,7 @@ impl Reporter for Silent {
 pub(crate) fn endpoint(cluster: &Cluster, server: Server, database: &str, user: &str) -> Endpoint {
     let (host, port) = (cluster.socket().display(), Cluster::PORT);
     let url = format!("host='{host}' port={port} user='{user}' dbname='{database}'");
-    let database = DatabaseRef { url: SecretRef::Env(url), tls: None };
+    let database = DatabaseRef::new(SecretRef::Env(url));
     Endpoint::new(server, database, Arc::new(Plain))
 }
 
@@ -209,6 +209,7 @@ impl Run {
                 item: *item,
                 settings: &Settings::default(),
                 selection: &Selection::default(),
+                capture: &Capture::default(),
                 excluded_entries: &BTreeSet::new(),
                 facts: &self.facts,
                 source: &index,
@@ -247,6 +248,7 @@ fn node(spec: &KindSpec, params: &Value, number: usize, drafts: &[Draft]) -> Ste
         leaves: spec.leaves,
         service: spec.service,
         stops: None,
+        scope: None,
         digest: StepDigest::default(),
     }
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use pgkedge_model::{
-    Column, DatabaseRef, Ident, QualifiedName, SecretError, SecretRef, SecretString, Secrets,
-    Server, Table, TableKind, TypeFacts, TypeKind,
+    Column, DatabaseRef, Ident, QualifiedName, ReplicaIdentity, SecretError, SecretRef,
+    SecretString, Secrets, Server, Table, TableKind, TypeFacts, TypeKind,
 };
 use pgkedge_postgres::{Endpoint, Row, Sql};
 use tempfile::TempDir;
@@ -55,7 +55,7 @@ impl Cluster {
             "postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable",
             self.port
         ));
-        let database = DatabaseRef { url, tls: None };
+        let database = DatabaseRef::new(url);
         Endpoint::new(server, database, Arc::new(Named))
     }
 
@@ -233,6 +233,7 @@ pub(crate) async fn table(sql: &Sql, name: &str) -> Table {
         filenode: 0,
         row_security: false,
         force_row_security: false,
+        identity: ReplicaIdentity::default(),
         reaches_foreign: false,
         populated: relation.get(1) == Some("t"),
         extension_rows: None,
