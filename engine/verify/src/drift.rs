@@ -76,8 +76,7 @@ fn table(before: &Table, after: &Table, scope: DriftScope<'_>, moved: &mut Vec<M
         return;
     }
     columns(before, after, moved);
-    let is_same_identity =
-        scope.identities.contains(name) || before.identity == after.identity;
+    let is_same_identity = scope.identities.contains(name) || before.identity == after.identity;
     let is_split = scope.split.contains(name);
     for (is_same, what) in [
         (before.kind == after.kind, "is of another kind"),
@@ -132,9 +131,10 @@ fn validity(compiled: &Catalog, now: &Catalog, scope: DriftScope<'_>, moved: &mu
         }
     }
     for constraint in compiled.constraints.iter().filter(|one| is_kept(&one.table)) {
-        let other = now.constraints.iter().find(|other| {
-            (&other.table, &other.name) == (&constraint.table, &constraint.name)
-        });
+        let other = now
+            .constraints
+            .iter()
+            .find(|other| (&other.table, &other.name) == (&constraint.table, &constraint.name));
         if other.is_some_and(|other| other.validated != constraint.validated) {
             let title = format!("constraint {} on {}", constraint.name, constraint.table);
             push(moved, title, "was validated or invalidated");
@@ -182,11 +182,9 @@ fn entry(difference: Difference) -> Moved {
     let what = match (source, target) {
         (Some(_), None) => "is gone".to_owned(),
         (None, Some(_)) => "is new".to_owned(),
-        (before, after) => format!(
-            "was `{}`, is `{}`",
-            before.unwrap_or_default(),
-            after.unwrap_or_default()
-        ),
+        (before, after) => {
+            format!("was `{}`, is `{}`", before.unwrap_or_default(), after.unwrap_or_default())
+        }
     };
     Moved { object, what }
 }

@@ -14,8 +14,8 @@ use cluster::{Cluster, named, table, types};
 use pgkedge_model::{Server, ServerVersion, Table, TypeFacts, VerifyMethod};
 use pgkedge_postgres::Sql;
 use pgkedge_verify::{
-    Comparison, DigestPlan, RowHash, Sides, Stand, compare_large_objects, compare_materialized_views,
-    compare_sequences, compare_tables, settle,
+    Comparison, DigestPlan, RowHash, Sides, Stand, compare_large_objects,
+    compare_materialized_views, compare_sequences, compare_tables, settle,
 };
 
 /// A type, a value, and another value that is not equal to it.

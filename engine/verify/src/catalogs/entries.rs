@@ -172,9 +172,8 @@ fn is_own(entry: &Entry) -> bool {
 fn left_out(catalog: &Catalog, scope: Scope<'_>) -> BTreeSet<u32> {
     let mut open = of_excluded(catalog, scope.excluded);
     open.extend(scope.pending.into_iter().flat_map(|pending| pending.entries(catalog)));
-    let is_publication = |entry: &&Entry| {
-        entry.kind.starts_with("PUBLICATION") && is_own_publication(&entry.name)
-    };
+    let is_publication =
+        |entry: &&Entry| entry.kind.starts_with("PUBLICATION") && is_own_publication(&entry.name);
     open.extend(catalog.entries.iter().filter(is_publication).map(|entry| entry.number));
     let mut left_out: BTreeSet<u32> = open.iter().copied().collect();
     let mut dependants: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
