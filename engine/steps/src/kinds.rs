@@ -21,7 +21,11 @@ kinds! {
     create_ledger::CreateLedger,
     copy_globals::CopyGlobals,
     copy_schema::CopySchema,
+    set_replica_identity::SetReplicaIdentity,
+    create_publication::CreatePublication,
+    create_slot::CreateSlot,
     hold_snapshot::HoldSnapshot,
+    prove_hand_off::ProveHandOff,
     copy_part::CopyPart,
     copy_large_objects::CopyLargeObjects,
     create_index::CreateIndex,
@@ -38,6 +42,7 @@ kinds! {
     sql::Sql,
     command::Command,
     approval::Approval,
+    drop_capture::DropCapture,
     drop_ledger::DropLedger,
 }
 
