@@ -17,6 +17,8 @@ mod kinds;
 mod large_objects;
 mod partitions;
 mod performer;
+mod reading;
+mod replica;
 mod scan;
 mod script;
 mod sessions;
