@@ -21,6 +21,7 @@ mod script;
 mod sessions;
 mod setting;
 mod step;
+mod streams;
 #[cfg(test)]
 mod testing;
 mod uncertain;
