@@ -25,6 +25,7 @@ mod sessions;
 mod setting;
 mod slots;
 mod step;
+mod streams;
 #[cfg(test)]
 mod testing;
 mod uncertain;
