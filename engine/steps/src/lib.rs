@@ -12,6 +12,7 @@ mod copy_format;
 mod drop;
 mod fence;
 mod fill;
+mod gap;
 mod guarded;
 mod identity;
 mod kinds;
