@@ -223,6 +223,18 @@ pub(crate) async fn undo_with(
     undo_guarded(context, call, observed, &guarded).await
 }
 
+/// Takes a step's ledger rows back, where what they stand for is gone already.
+pub(crate) async fn forget(context: &StepContext, call: &Call) -> Result<(), Failure> {
+    let reader = context.read(Server::Target).await?;
+    if !context.ledger().exists(&reader).await? {
+        return Ok(());
+    }
+    drop(reader);
+    let mut session = context.sql(Server::Target).await?;
+    let transaction = Guarded::begin(&mut *session, context.ledger()).await?;
+    transaction.finish(&context.ledger().forget_sql(&call.node.id.0)).await
+}
+
 fn undo_script(call: &Call) -> Result<Vec<(&str, &Statement)>, Failure> {
     let mut script = Vec::new();
     for member in call.node.members.iter().rev() {
