@@ -100,9 +100,9 @@ async fn replay_that_goes_on_while_rows_are_read_takes_them_back() {
     world.hand_off().await.unwrap();
     let mut node = world.nodes("copy_part", &world.parts(), json!({ "from": "replica" })).remove(0);
     // As if somebody resumed it in the middle of the COPY.
-    let resume = node.before[0].clone();
-    node.before
-        .push(world::with_text(resume, "do $$ begin perform pg_wal_replay_resume(); end $$"));
+    let resume = "do $$ begin perform pg_wal_replay_resume(); end $$";
+    let resume = world::with_text(&node.before[0], resume);
+    node.before.push(resume);
     let failure = world.perform(node).await.unwrap_err();
     assert!(failure.message.contains("somebody resumed its replay"), "{failure:?}");
     assert_eq!(world.ask(&world.target, COUNT).await, "0");

@@ -331,8 +331,8 @@ fn settled(mut statements: Vec<Statement>) -> Vec<Statement> {
 }
 
 /// The same statement with another text.
-pub(crate) fn with_text(statement: Statement, sql: &str) -> Statement {
-    Statement { text: vec![Piece::sql(sql)], ..statement }
+pub(crate) fn with_text(statement: &Statement, sql: &str) -> Statement {
+    Statement { text: vec![Piece::sql(sql)], ..statement.clone() }
 }
 
 struct Listener {
