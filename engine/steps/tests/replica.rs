@@ -121,10 +121,17 @@ async fn a_pause_of_this_run_is_adopted_and_one_of_somebody_else_refused() {
     assert!(matches!(world.probe("pause_replay").await.unwrap(), Probe::Foreign(_)));
     world.undo("pause_replay", json!({})).await.unwrap();
     assert_eq!(world.replay().await, "paused");
+    let seen = pgkedge_steps::scan(world.endpoint(Server::Replica)).await.unwrap();
+    assert_eq!(seen, [], "a pause without publications is no run's");
     world.replica().await.execute("select pg_wal_replay_resume()").await.unwrap();
 
+    let publish = "create publication pgkedge_all_1a2b3c4d for table public.orders";
+    world.source.execute(publish).await.unwrap();
     world.hand_off().await.unwrap();
     let lsn = world.noted_lsn().await;
+    let seen = pgkedge_steps::scan(world.endpoint(Server::Replica)).await.unwrap().remove(0);
+    assert_eq!((seen.tag.0.as_str(), seen.paused_at), ("1a2b3c4d", lsn.parse().ok()));
+    assert_eq!(seen.sql(), ["select pg_catalog.pg_wal_replay_resume()"]);
     assert_eq!(world.probe("pause_replay").await.unwrap(), Probe::Applied(json!({ "lsn": lsn })));
     let Probe::Applied(hand_off) = world.probe("capture_hand_off").await.unwrap() else {
         panic!("the hand-off was not adopted")

@@ -92,6 +92,10 @@ impl World {
         }
     }
 
+    pub(crate) fn endpoint(&self, server: Server) -> &Endpoint {
+        &self.endpoints[&server]
+    }
+
     /// A new session on the replica.
     pub(crate) async fn replica(&self) -> Sql {
         self.endpoints[&Server::Replica].sql("somebody").await.unwrap()
