@@ -6,7 +6,8 @@ use pgkedge_model::{
     Capture, Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts,
     DeclaredStep, Draft, Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts,
     Operation, Part, PhaseName, QualifiedName, ReplicaIdentity, ReplicationSet, Section, Selection,
-    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table, TableKind, TypeFacts, TypeKind,
+    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table, TableKind,
+    TypeFacts, TypeKind,
 };
 use serde_json::Value;
 

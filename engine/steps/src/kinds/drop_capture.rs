@@ -39,9 +39,8 @@ impl Step for DropCapture {
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Slot(slot) = expansion.item else { return Ok(Vec::new()) };
-        let needs = |table: &&pgkedge_model::Table| {
-            needs_full(table, slot.sets.iter(), expansion.settings)
-        };
+        let needs =
+            |table: &&pgkedge_model::Table| needs_full(table, slot.sets.iter(), expansion.settings);
         let tables = expansion.facts.source.tables.iter().filter(needs).map(Changed::from);
         let member = CaptureMember {
             slot: slot.into(),
@@ -55,10 +54,12 @@ impl Step for DropCapture {
             "tables": member.tables,
         });
         let source = |block| script::alone(Server::Source, Self::KIND, block, &context);
-        let sets = slot.sets.iter().map(|set| Touch::write(Object::new("publication", &set.name)));
-        let own = ["stream", "slot"].map(|kind| Touch::write(Object::new(kind, &slot.name)));
+        let sets =
+            slot.sets.iter().map(|set| Touch::write(Object::new("publication", set.name.as_str())));
+        let own =
+            ["stream", "slot"].map(|kind| Touch::write(Object::new(kind, slot.name.as_str())));
         Ok(vec![Draft {
-            key: slot.name.to_string(),
+            key: slot.name.as_str().to_owned(),
             params: json!(member),
             touches: own.into_iter().chain(sets).collect(),
             script: Script {
@@ -179,8 +180,7 @@ mod tests {
         sample.settings.tables_without_identity = WithoutIdentity::Full;
         sample.slot("orders", vec![set("rows", &["public.t"]), set("inserts", &["public.u"])]);
         sample.capture.slots[0].existing = existing;
-        sample.capture.slots[0].sets[1].operations =
-            [pgkedge_model::Operation::Insert].into();
+        sample.capture.slots[0].sets[1].operations = [pgkedge_model::Operation::Insert].into();
         sample.table(1, "public", "t");
         sample.table(2, "public", "u");
         let item = Item::Slot(&sample.capture.slots[0]);

@@ -34,13 +34,13 @@ impl Step for ProveHandOff {
             "major": expansion.facts.source.server.version.major(),
         });
         Ok(vec![Draft {
-            key: slot.name.to_string(),
+            key: slot.name.as_str().to_owned(),
             params: json!(SlotMember::from(slot)),
             touches: vec![
-                Touch::read(Object::new("slot", &slot.name)),
+                Touch::read(Object::new("slot", slot.name.as_str())),
                 Touch::read(Object::new("hand_off", "lsn")),
                 Touch::read(Object::new("replay", Server::Replica)),
-                Touch::write(Object::new("slot_hand_off", &slot.name)),
+                Touch::write(Object::new("slot_hand_off", slot.name.as_str())),
             ],
             script: Script {
                 run: script::alone(Server::Source, Self::KIND, Block::Run, &context)?,
@@ -190,7 +190,8 @@ impl Proof<'_> {
     }
 
     fn start_over(&self) -> String {
-        "what was written meanwhile is lost to it: `pgkedge abort`, and start another run".to_owned()
+        "what was written meanwhile is lost to it: `pgkedge abort`, and start another run"
+            .to_owned()
     }
 }
 
