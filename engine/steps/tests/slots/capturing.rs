@@ -118,7 +118,7 @@ impl Run {
     }
 
     /// The nodes of a kind, for every item that it is repeated for.
-    pub(crate) fn nodes(&self, kind: &str, params: Value) -> Vec<StepNode> {
+    pub(crate) fn nodes(&self, kind: &str, params: &Value) -> Vec<StepNode> {
         let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
         let declared = DeclaredStep {
             phase: PhaseName("capture".to_owned()),
@@ -142,7 +142,7 @@ impl Run {
             };
             (spec.expand)(&expansion).unwrap()
         });
-        drafts.map(|draft| node(spec, &params, draft)).collect()
+        drafts.map(|draft| node(spec, params, draft)).collect()
     }
 
     fn items(&self, spec: &KindSpec) -> Vec<Item<'_>> {
@@ -168,7 +168,7 @@ impl Run {
 
     /// Performs every node of a kind; returns them, to be undone.
     pub(crate) async fn perform(&self, kind: &str) -> Result<Vec<StepNode>, Failure> {
-        let nodes = self.nodes(kind, json!({}));
+        let nodes = self.nodes(kind, &json!({}));
         for node in &nodes {
             let output = self.performer.perform(self.call(node, 1, &Told::new())).await?;
             self.inputs.lock().unwrap().insert(node.id.clone(), output);
@@ -200,7 +200,7 @@ impl Run {
 
     /// Starts `hold_snapshot` through a slot and waits until it holds.
     pub(crate) async fn hold(&self) -> Held {
-        let node = self.nodes("hold_snapshot", json!({ "through": "slot" })).remove(0);
+        let node = self.nodes("hold_snapshot", &json!({ "through": "slot" })).remove(0);
         let told = Told::new();
         let (performer, call) = (Arc::clone(&self.performer), self.call(&node, 1, &told));
         let mut service = JoinSet::new();

@@ -10,8 +10,8 @@ use crate::capturing::{Run, TAG, slot, value};
 
 /// A run whose subscription streams.
 async fn streaming() -> Run {
-    let mut settings = Settings::default();
-    settings.tables_without_identity = WithoutIdentity::Full;
+    let settings =
+        Settings { tables_without_identity: WithoutIdentity::Full, ..Settings::default() };
     let run =
         Run::start("create table public.t (id int)", vec![slot("all", &["t"])], settings).await;
     run.capture().await;
@@ -40,7 +40,7 @@ async fn assert_nothing_is_left(run: &Run) {
 #[tokio::test]
 async fn a_streaming_capture_is_dropped_and_dropping_it_again_does_nothing() {
     let run = streaming().await;
-    let node = run.nodes("drop_capture", serde_json::json!({})).remove(0);
+    let node = run.nodes("drop_capture", &serde_json::json!({})).remove(0);
     assert_eq!(run.probe(&node).await, Probe::Partial);
     run.perform("drop_capture").await.unwrap();
     assert_nothing_is_left(&run).await;

@@ -95,7 +95,7 @@ async fn whoever_keeps_a_slot_waiting_is_named() {
         .unwrap();
     writer.execute("begin; insert into public.small values (2)").await.unwrap();
     run.perform("create_publication").await.unwrap();
-    let node = run.nodes("create_slot", json!({})).remove(0);
+    let node = run.nodes("create_slot", &json!({})).remove(0);
     let told = Told::new();
     let creating = run.performer.perform(run.call(&node, 1, &told));
     let ending = async {
@@ -116,7 +116,7 @@ async fn a_wait_for_the_snapshot_of_a_slot_can_be_cancelled() {
     run.capture().await;
     let writer = run.endpoint(Server::Source).sql("forgotten").await.unwrap();
     writer.execute("begin; insert into public.small values (0)").await.unwrap();
-    let node = run.nodes("hold_snapshot", json!({ "through": "slot" })).remove(0);
+    let node = run.nodes("hold_snapshot", &json!({ "through": "slot" })).remove(0);
     let told = Told::new();
     let holding = run.performer.perform(run.call(&node, 1, &told));
     let cancelling = async {

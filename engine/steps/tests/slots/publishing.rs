@@ -15,8 +15,8 @@ const TABLES: &str = "create table public.bare (a int);
     create table public.parts_2 partition of public.parts for values from (10) to (20)";
 
 async fn run() -> Run {
-    let mut settings = Settings::default();
-    settings.tables_without_identity = WithoutIdentity::Full;
+    let settings =
+        Settings { tables_without_identity: WithoutIdentity::Full, ..Settings::default() };
     let mut rooted = slot("rooted", &["bare", "parts"]);
     rooted.sets[0].through_root = true;
     let mut leaves = slot("leaves", &["We\"ird", "indexed"]);
@@ -92,7 +92,7 @@ async fn a_table_in_use_is_waited_for() {
     let run = run().await;
     let user = run.endpoint(pgkedge_model::Server::Source).sql("busy one").await.unwrap();
     user.execute("begin; select * from public.bare").await.unwrap();
-    let nodes = run.nodes("set_replica_identity", serde_json::json!({}));
+    let nodes = run.nodes("set_replica_identity", &serde_json::json!({}));
     let node = nodes.iter().find(|node| node.id.0.ends_with("public.bare")).unwrap();
     let told = crate::capturing::Told::new();
     let performing = pgkedge_model::Performer::perform(&*run.performer, run.call(node, 1, &told));
