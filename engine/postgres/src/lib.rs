@@ -28,6 +28,7 @@ pub use dump::DumpEnvironment;
 pub use endpoint::Endpoint;
 pub use introspect::introspect;
 pub use ledger::Ledger;
+pub use libpq::Conninfo;
 pub use pins::shown_pins;
 pub use pool::{Pool, Pooled};
 pub use relay::{Copied, relay};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pgkedge_model::{
-    Call, Failure, OutputOf, Piece, RunTag, SecretString, Statement, StepId, quote_literal,
+    Call, Failure, Member, OutputOf, Piece, RunTag, SecretString, Statement, StepId, quote_literal,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -83,6 +83,18 @@ pub(crate) struct Fill<'a> {
     pub(crate) call: &'a Call,
     pub(crate) tag: &'a RunTag,
     pub(crate) observed: &'a Observed,
+}
+
+/// The output of another step that a member's statements use, for what is done before they are sent.
+pub(crate) fn given<'a>(call: &'a Call, member: &Member, field: &str) -> Option<&'a Value> {
+    let pieces = member.run.iter().flat_map(|statement| &statement.text);
+    let mut given = pieces.filter_map(|piece| match piece {
+        Piece::Output { of: OutputOf::Step(step), field: named, .. } if named == field => {
+            call.inputs.get(step)?.get(field)
+        }
+        Piece::Output { .. } | Piece::Sql(_) | Piece::Secret { .. } | Piece::RunName { .. } => None,
+    });
+    given.next()
 }
 
 impl<'a> Fill<'a> {
