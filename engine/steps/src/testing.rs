@@ -49,6 +49,21 @@ pub(crate) fn column(name: &str, type_oid: u32) -> Column {
     }
 }
 
+/// A replication set of all operations of a slot that `Sample::slot` adds.
+pub(crate) fn set(set: &str, tables: &[&str]) -> ReplicationSet {
+    let table = |table: &&str| {
+        let (schema, table) = table.split_once('.').unwrap();
+        name(schema, table)
+    };
+    ReplicationSet {
+        name: ident(set),
+        slot: ident("slot"),
+        operations: Operation::ALL.into(),
+        tables: tables.iter().map(table).collect(),
+        through_root: false,
+    }
+}
+
 pub(crate) fn shown(statements: &[Statement]) -> Vec<String> {
     statements.iter().map(Statement::shown).collect()
 }
@@ -192,6 +207,12 @@ impl Sample {
             references: None,
             definition: String::new(),
         });
+    }
+
+    /// A slot that carries the group of the same name.
+    pub(crate) fn slot(&mut self, slot: &str, sets: Vec<ReplicationSet>) {
+        let (name, groups) = (ident(slot), vec![ident(slot)]);
+        self.capture.slots.push(Slot { name, existing: false, groups, sets });
     }
 
     pub(crate) fn sequence(&mut self, oid: u32, sequence: &str) {
