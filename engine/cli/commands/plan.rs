@@ -21,9 +21,12 @@ pub(crate) struct Args {
     /// How the dry-run is printed.
     #[arg(long, value_enum)]
     format: Option<Shown>,
-    /// Show the first statements of each step only.
+    /// With text: show the first statements of each step only.
     #[arg(long)]
     brief: bool,
+    /// With sql: show what would take everything back, last step first.
+    #[arg(long)]
+    undo: bool,
     /// Write to a file instead of the terminal.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -32,11 +35,17 @@ pub(crate) struct Args {
 /// How a dry-run can be shown.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Shown {
+    /// Phases, steps, what they wait for, every statement.
     Text,
+    /// The same for programs, with digests, costs and undo.
     Json,
-    /// The graph, for Graphviz.
+    /// Every statement as annotated SQL, to be reviewed.
+    Sql,
+    /// A runbook that a person could follow by hand.
+    Markdown,
+    /// The graph as a picture, for Graphviz.
     Dot,
-    /// The graph, for Markdown.
+    /// The graph as a picture, for Markdown.
     Mermaid,
 }
 
@@ -66,12 +75,15 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let subject = Subject::of(&plan, &compiled, &facts);
     let options = engine::dry_run_options(args.brief);
     let text = match args.format.unwrap_or(global.output.into()) {
-        Shown::Text => dry_run::text(subject, &options)
-            .map_err(|error| failed("cannot show the dry-run", &error))?,
-        Shown::Json => dry_run::json(subject, &options).to_string(),
-        Shown::Dot => pgkedge_compile::dot(&compiled.graph),
-        Shown::Mermaid => pgkedge_compile::mermaid(&compiled.graph),
+        Shown::Text => dry_run::text(subject, &options),
+        Shown::Json => Ok(dry_run::json(subject, &options).to_string()),
+        Shown::Sql if args.undo => dry_run::undo_sql(subject, &options),
+        Shown::Sql => dry_run::sql(subject, &options),
+        Shown::Markdown => dry_run::markdown(subject, &options),
+        Shown::Dot => Ok(pgkedge_compile::dot(&compiled.graph)),
+        Shown::Mermaid => Ok(pgkedge_compile::mermaid(&compiled.graph)),
     };
+    let text = text.map_err(|error| failed("cannot show the dry-run", &error))?;
     match &args.out {
         None => output::print(&text),
         Some(path) => fs::write(path, text + "\n").map_err(|error| {

@@ -15,6 +15,7 @@ use crate::rules;
 pub struct Compiled {
     pub graph: StepGraph,
     pub selection: Selection,
+    pub capture: Capture,
     /// What should be read before a run, but does not stop it.
     pub warnings: Vec<Finding>,
 }
@@ -85,7 +86,9 @@ pub(crate) fn compile_request(
     let folded = passes::fold(units, &edges);
     let phases = request.phases.iter().map(|phase| phase.name.clone()).collect();
     match passes::seal(phases, passes::assemble(folded, &edges)) {
-        Ok(graph) => Ok(Compiled { graph, selection: chosen.selection, warnings: findings }),
+        Ok(graph) => {
+            Ok(Compiled { graph, selection: chosen.selection, capture, warnings: findings })
+        }
         Err(finding) => {
             findings.push(finding);
             Err(findings)
