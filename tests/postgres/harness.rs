@@ -9,16 +9,17 @@ use serde_json::Value;
 
 use crate::background::Background;
 
-/// A source and a target, a plan between them, and a folder for the run's state.
+/// A source, its replica where it has one, and a target, a plan between them, and a folder for the run's state.
 pub(crate) struct Move {
     pub(crate) sandbox: Temporary,
     pub(crate) state: PathBuf,
 }
 
-/// Which server of the pair.
+/// Which of the servers.
 #[derive(Clone, Copy)]
 pub(crate) enum Side {
     Source,
+    Replica,
     Target,
 }
 
@@ -120,9 +121,10 @@ impl Move {
         command
     }
 
-    fn cluster(&self, side: Side) -> &Cluster {
+    pub(crate) fn cluster(&self, side: Side) -> &Cluster {
         match side {
             Side::Source => &self.sandbox.source,
+            Side::Replica => self.sandbox.replica.as_ref().expect("a sandbox with a replica"),
             Side::Target => &self.sandbox.target,
         }
     }
@@ -197,13 +199,14 @@ impl Move {
         }
     }
 
-    /// Fails unless nothing of pgkedge's own is on either server.
+    /// Fails unless nothing of pgkedge's own is on any server.
     pub(crate) fn assert_nothing_is_left(&self) {
         let schemas = "select pg_catalog.count(*) from pg_catalog.pg_namespace \
                        where pg_catalog.textregexeq(nspname::pg_catalog.text, '^pgkedge_[0-9a-f]{8}$')";
         let sessions = "select pg_catalog.count(*) from pg_catalog.pg_stat_activity \
                         where application_name like 'pgkedge:%:%'";
-        for side in [Side::Source, Side::Target] {
+        let replica = self.sandbox.replica.as_ref().map(|_| Side::Replica);
+        for side in [Side::Source, Side::Target].into_iter().chain(replica) {
             assert_eq!(self.sql(side, schemas), "0", "schemas");
             assert_eq!(self.sql(side, sessions), "0", "sessions");
         }

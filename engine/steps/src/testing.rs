@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgkedge_model::{
     Capture, Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts,
     DeclaredStep, Draft, Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts,
-    Part, PhaseName, QualifiedName, ReplicaIdentity, Section, Selection, Sequence, ServerFacts,
-    ServerVersion, SessionRole, Settings, Statement, Table, TableKind, TypeFacts, TypeKind,
+    Operation, Part, PhaseName, QualifiedName, ReplicaIdentity, ReplicationSet, Section, Selection,
+    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table, TableKind, TypeFacts, TypeKind,
 };
 use serde_json::Value;
 
@@ -45,6 +45,21 @@ pub(crate) fn column(name: &str, type_oid: u32) -> Column {
         not_null: false,
         generated: false,
         nondeterministic: false,
+    }
+}
+
+/// A replication set of all operations of a slot that `Sample::slot` adds.
+pub(crate) fn set(set: &str, tables: &[&str]) -> ReplicationSet {
+    let table = |table: &&str| {
+        let (schema, table) = table.split_once('.').unwrap();
+        name(schema, table)
+    };
+    ReplicationSet {
+        name: ident(set),
+        slot: ident("slot"),
+        operations: Operation::ALL.into(),
+        tables: tables.iter().map(table).collect(),
+        through_root: false,
     }
 }
 
@@ -191,6 +206,12 @@ impl Sample {
             references: None,
             definition: String::new(),
         });
+    }
+
+    /// A slot that carries the group of the same name.
+    pub(crate) fn slot(&mut self, slot: &str, sets: Vec<ReplicationSet>) {
+        let (name, groups) = (ident(slot), vec![ident(slot)]);
+        self.capture.slots.push(Slot { name, existing: false, groups, sets });
     }
 
     pub(crate) fn sequence(&mut self, oid: u32, sequence: &str) {
