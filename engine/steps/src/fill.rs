@@ -100,8 +100,7 @@ pub(crate) fn given<'a>(call: &'a Call, member: &Member, field: &str) -> Option<
 impl<'a> Fill<'a> {
     /// For statements that use nothing that the step reads itself.
     pub(crate) fn plain(call: &'a Call, tag: &'a RunTag) -> Self {
-        static NOTHING: Observed =
-            Observed { values: BTreeMap::new(), secrets: BTreeMap::new() };
+        static NOTHING: Observed = Observed { values: BTreeMap::new(), secrets: BTreeMap::new() };
         Self { call, tag, observed: &NOTHING }
     }
 

@@ -19,6 +19,7 @@ macro_rules! kinds {
 kinds! {
     preflight::Preflight,
     create_ledger::CreateLedger,
+    close_target::CloseTarget,
     copy_globals::CopyGlobals,
     copy_schema::CopySchema,
     set_replica_identity::SetReplicaIdentity,
@@ -40,6 +41,9 @@ kinds! {
     validate_foreign_key::ValidateForeignKey,
     refresh_materialized_view::RefreshMaterializedView,
     analyze::Analyze,
+    fence_source::FenceSource,
+    prove_quiet::ProveQuiet,
+    open_target::OpenTarget,
     copy_database_settings::CopyDatabaseSettings,
     verify::Verify,
     compare_catalogs::CompareCatalogs,

@@ -3,13 +3,16 @@
 //! Steps see their own parameters and typed inputs, never the graph. What a step sends is settled
 //! when the plan is compiled: the script that the dry-run shows is the script that the run sends.
 
+mod access;
 mod archive;
+mod clients;
 mod comparing;
 mod context;
 mod copy_format;
 mod drop;
 mod fence;
 mod fill;
+mod gap;
 mod guarded;
 mod identities;
 mod identity;

@@ -147,7 +147,8 @@ fn what_ended(state: &ReplayState, noted: Lsn, is_same_start: bool) -> Option<St
 }
 
 fn gone(what: &str, lsn: Lsn, noted: Lsn) -> Failure {
-    let message = format!("the replica's pause is gone: {what}; replay is at {lsn}, was at {noted}");
+    let message =
+        format!("the replica's pause is gone: {what}; replay is at {lsn}, was at {noted}");
     Failure::new(FailureClass::Operator, message).help(
         "rows from before and after do not fit together: start the load of the unfinished groups \
          over with `pgkedge redo --group …` and `pgkedge resume`, or take all back with \

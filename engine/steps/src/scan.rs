@@ -174,10 +174,7 @@ const SLOTS: &str = "select s.slot_name, pg_catalog.pg_size_pretty(pg_catalog.pg
 const PUBLICATIONS: &str = "select p.pubname, null from pg_catalog.pg_publication p order by 1";
 
 /// Objects that a query finds and whose names carry the tag of a run, with its second column.
-async fn named(
-    session: &Sql,
-    query: &str,
-) -> Result<Vec<(RunTag, Ident, String)>, Failure> {
+async fn named(session: &Sql, query: &str) -> Result<Vec<(RunTag, Ident, String)>, Failure> {
     let rows = session.rows(query).await?;
     let ours = |row: &Row| {
         let name = row.get(0)?;

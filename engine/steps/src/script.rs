@@ -1,8 +1,8 @@
 //! What most kinds do: send their script, ask the ledger, send the undo.
 
 use pgkedge_model::{
-    Call, Failure, FailureClass, Finding, Object, OutputOf, Piece, Probe, QuotedAs, Server, Session,
-    Statement, Transaction, Undo,
+    Call, Failure, FailureClass, Finding, Object, OutputOf, Piece, Probe, QuotedAs, Server,
+    Session, Statement, Transaction, Undo,
 };
 use pgkedge_postgres::{Pooled, Sql};
 use pgkedge_render::Block;

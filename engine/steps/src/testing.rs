@@ -6,7 +6,8 @@ use pgkedge_model::{
     Capture, Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts,
     DeclaredStep, Draft, Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts,
     Operation, Part, PhaseName, QualifiedName, ReplicaIdentity, ReplicationSet, Section, Selection,
-    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table, TableKind, TypeFacts, TypeKind,
+    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table,
+    TableGroup, TableKind, TypeFacts, TypeKind,
 };
 use serde_json::Value;
 
@@ -252,6 +253,30 @@ impl Sample {
         (key.class, key.oid) = (2606, 31);
         sample.facts.source.entries.push(key);
         sample
+    }
+
+    /// Puts tables of the schema `public` on slots, a group for each.
+    pub(crate) fn on_slots(&mut self, slots: &[(&str, &[&str])]) {
+        let tables = |tables: &[&str]| tables.iter().map(|table| name("public", table)).collect();
+        let group = |(slot, of): &(&str, &[&str])| {
+            let mut group = TableGroup { name: ident(slot), tables: tables(of) };
+            group.tables.sort();
+            group
+        };
+        self.selection.groups = slots.iter().map(group).collect();
+        let slot = |(slot, of): &(&str, &[&str])| Slot {
+            name: ident(slot),
+            existing: false,
+            groups: vec![ident(slot)],
+            sets: vec![ReplicationSet {
+                name: ident(slot),
+                slot: ident(slot),
+                operations: BTreeSet::from(Operation::ALL),
+                tables: tables(of),
+                through_root: false,
+            }],
+        };
+        self.capture.slots = slots.iter().map(slot).collect();
     }
 
     /// Expands a step without `each`.

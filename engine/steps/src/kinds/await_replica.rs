@@ -49,14 +49,10 @@ impl Step for AwaitReplica {
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Once = expansion.item else { return Ok(Vec::new()) };
         let slots = &expansion.capture.slots;
-        let slot = |slot: &Slot| SlotName {
-            name: slot.name.as_str().to_owned(),
-            existing: slot.existing,
-        };
-        let mut touches: Vec<Touch> = slots
-            .iter()
-            .map(|slot| Touch::read(Object::new("slot", slot.name.as_str())))
-            .collect();
+        let slot =
+            |slot: &Slot| SlotName { name: slot.name.as_str().to_owned(), existing: slot.existing };
+        let mut touches: Vec<Touch> =
+            slots.iter().map(|slot| Touch::read(Object::new("slot", slot.name.as_str()))).collect();
         touches.push(Touch::write(Object::new("replay", Server::Replica)));
         Ok(vec![Draft {
             key: String::new(),
@@ -200,9 +196,8 @@ impl Wait<'_> {
     /// Ends the segment that the source writes: it is archived, and the replica finds it.
     async fn switch_segment(&self) {
         for statement in self.call.node.statements() {
-            let sent = async {
-                self.context.sql(statement.on).await?.execute(&statement.shown()).await
-            };
+            let sent =
+                async { self.context.sql(statement.on).await?.execute(&statement.shown()).await };
             if let Err(failure) = sent.await {
                 self.call.reporter.waiting(&format!(
                     "the replica: it takes whole segments, and the source's role may not end one \

@@ -17,8 +17,8 @@ use crate::context::StepContext;
 use crate::copy_format::{self, RowFormat};
 use crate::fill::{Fill, Observed};
 use crate::guarded::Guarded;
-use crate::script;
 use crate::reading::{self, LoadFrom, Reading};
+use crate::script;
 use crate::step::Step;
 
 /// `pg_class`.
@@ -50,7 +50,8 @@ struct CopyMember {
 
 impl Step for CopyPart {
     const KIND: &'static str = "copy_part";
-    const ABOUT: &'static str = "Copies the rows of a load part: as of the held snapshot, or of the paused replica.";
+    const ABOUT: &'static str =
+        "Copies the rows of a load part: as of the held snapshot, or of the paused replica.";
     const LEAVES: Leaves = Leaves::Result;
     const EACH: &'static [Each] = &[Each::Part, Each::UnloggedPart];
     type Params = CopyParams;
@@ -67,7 +68,8 @@ impl Step for CopyPart {
             part: part.clone(),
             format,
             because,
-            filenode: (part.of > 1 && matches!(reading, Reading::Snapshot)).then_some(table.filenode),
+            filenode: (part.of > 1 && matches!(reading, Reading::Snapshot))
+                .then_some(table.filenode),
         };
         Ok(vec![Draft {
             key: key(table, part),

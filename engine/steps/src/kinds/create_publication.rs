@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Call, Draft, Each, Expansion, Failure, Finding, Fold, Ident, Item, Leaves, Object, Operation, Probe,
-    QualifiedName, ReplicationSet, Script, Server, Touch, Undo, WithoutIdentity, quote_literal,
+    Call, Draft, Each, Expansion, Failure, Finding, Fold, Ident, Item, Leaves, Object, Operation,
+    Probe, QualifiedName, ReplicationSet, Script, Server, Touch, Undo, WithoutIdentity,
+    quote_literal,
 };
 use pgkedge_postgres::{Row, Sql};
 use pgkedge_render::Block;
@@ -116,8 +117,7 @@ fn touches(set: &ReplicationSet, expansion: &Expansion<'_>) -> Vec<Touch> {
     if expansion.settings.tables_without_identity == WithoutIdentity::Full {
         let tables = expansion.facts.source.tables.iter();
         let published = tables.filter(|table| is_published(table, set));
-        touches
-            .extend(published.map(|table| Touch::read(Object::new("identity", &table.name))));
+        touches.extend(published.map(|table| Touch::read(Object::new("identity", &table.name))));
     }
     touches
 }
@@ -245,7 +245,10 @@ mod tests {
         let found = |tables: &[&str], truncate: bool| Found {
             tables: tables.iter().map(|table| name("public", table)).collect(),
             all_tables: false,
-            operations: Operation::ALL.into_iter().filter(|one| truncate || *one != Operation::Truncate).collect(),
+            operations: Operation::ALL
+                .into_iter()
+                .filter(|one| truncate || *one != Operation::Truncate)
+                .collect(),
             through_root: false,
         };
         let both = ["It's", "orders"];

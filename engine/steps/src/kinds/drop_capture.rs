@@ -39,9 +39,8 @@ impl Step for DropCapture {
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Slot(slot) = expansion.item else { return Ok(Vec::new()) };
-        let needs = |table: &&pgkedge_model::Table| {
-            needs_full(table, slot.sets.iter(), expansion.settings)
-        };
+        let needs =
+            |table: &&pgkedge_model::Table| needs_full(table, slot.sets.iter(), expansion.settings);
         let tables = expansion.facts.source.tables.iter().filter(needs).map(Changed::from);
         let member = CaptureMember {
             slot: slot.into(),
@@ -179,8 +178,7 @@ mod tests {
         sample.settings.tables_without_identity = WithoutIdentity::Full;
         sample.slot("orders", vec![set("rows", &["public.t"]), set("inserts", &["public.u"])]);
         sample.capture.slots[0].existing = existing;
-        sample.capture.slots[0].sets[1].operations =
-            [pgkedge_model::Operation::Insert].into();
+        sample.capture.slots[0].sets[1].operations = [pgkedge_model::Operation::Insert].into();
         sample.table(1, "public", "t");
         sample.table(2, "public", "u");
         let item = Item::Slot(&sample.capture.slots[0]);

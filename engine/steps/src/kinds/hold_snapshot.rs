@@ -55,10 +55,7 @@ impl Step for HoldSnapshot {
     const SERVERS: &'static [Server] = &[Server::Source];
     type Params = HoldParams;
 
-    fn expand(
-        params: &HoldParams,
-        expansion: &Expansion<'_>,
-    ) -> Result<Vec<Draft>, Vec<Finding>> {
+    fn expand(params: &HoldParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Once = expansion.item else { return Ok(Vec::new()) };
         let through_slot = params.through.is_some();
         if through_slot && is_known(expansion) {
@@ -71,8 +68,7 @@ impl Step for HoldSnapshot {
             "major": expansion.facts.source.server.version.major(),
         });
         let statements = |block| script::alone(Server::Source, Self::KIND, block, &context);
-        let replication =
-            |statement| Statement { session: Session::Replication, ..statement };
+        let replication = |statement| Statement { session: Session::Replication, ..statement };
         Ok(vec![Draft {
             key: String::new(),
             params: Value::Null,
@@ -205,11 +201,7 @@ async fn export(
 }
 
 /// Sends a statement, and says so when it waits.
-async fn patiently(
-    session: &Pooled<Sql>,
-    call: &Call,
-    text: &str,
-) -> Result<Vec<Row>, Failure> {
+async fn patiently(session: &Pooled<Sql>, call: &Call, text: &str) -> Result<Vec<Row>, Failure> {
     let mut sent = pin!(session.rows(text));
     if let Ok(result) = tokio::time::timeout(PATIENCE, &mut sent).await {
         return result;

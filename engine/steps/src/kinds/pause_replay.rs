@@ -34,8 +34,7 @@ impl Step for PauseReplay {
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Once = expansion.item else { return Ok(Vec::new()) };
-        let statements =
-            |block| script::alone(Server::Replica, Self::KIND, block, &json!({}));
+        let statements = |block| script::alone(Server::Replica, Self::KIND, block, &json!({}));
         Ok(vec![Draft {
             key: String::new(),
             params: Value::Null,

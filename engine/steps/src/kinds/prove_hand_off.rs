@@ -190,7 +190,8 @@ impl Proof<'_> {
     }
 
     fn start_over(&self) -> String {
-        "what was written meanwhile is lost to it: `pgkedge abort`, and start another run".to_owned()
+        "what was written meanwhile is lost to it: `pgkedge abort`, and start another run"
+            .to_owned()
     }
 }
 

@@ -38,8 +38,7 @@ impl Step for SetReplicaIdentity {
         }
         let member = IdentityMember { tables: tables.iter().copied().map(Changed::from).collect() };
         let write = |table: &&Table| Touch::write(Object::new("identity", &table.name));
-        let statements =
-            |block| script::alone(Server::Source, Self::KIND, block, &json!(member));
+        let statements = |block| script::alone(Server::Source, Self::KIND, block, &json!(member));
         Ok(vec![Draft {
             key: table.name.to_string(),
             touches: tables.iter().map(write).collect(),
@@ -103,8 +102,7 @@ async fn apply(
 
 /// The table, and its root once, as far as rows of them could not be found.
 fn changed<'a>(expansion: &Expansion<'a>, table: &'a Table) -> Vec<&'a Table> {
-    let unfit =
-        |table: &&Table| needs_full(table, expansion.capture.sets(), expansion.settings);
+    let unfit = |table: &&Table| needs_full(table, expansion.capture.sets(), expansion.settings);
     let root = table.partition.as_ref().filter(|partition| {
         let of_root = |other: &&Table| {
             other.partition.as_ref().is_some_and(|other| other.root == partition.root)

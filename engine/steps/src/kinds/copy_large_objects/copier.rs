@@ -62,7 +62,10 @@ pub(super) struct Copier<'a> {
 
 impl<'a> Copier<'a> {
     /// Copies every object that no earlier attempt has copied.
-    pub(super) async fn copy_all(context: &'a StepContext, call: &'a Call) -> Result<Value, Failure> {
+    pub(super) async fn copy_all(
+        context: &'a StepContext,
+        call: &'a Call,
+    ) -> Result<Value, Failure> {
         let effects = script::effects(context, call).await?;
         let done: Vec<OidRange> = effects.keys().filter_map(|key| OidRange::parse(key)).collect();
         let mut copier = Self::open(context, call).await?;
