@@ -10,15 +10,16 @@ use crate::exit::{Exit, Stop, failed};
 use crate::output::{self, Format};
 use crate::plans;
 
-/// Show what a run would do: phases, steps, what they wait for, every statement
+/// Show what a run would do: as text, SQL, a runbook, a picture, or JSON
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The plan's YAML file.
     plan: PathBuf,
     /// Use a catalog that `inspect` wrote instead of asking the server: source=FILE or target=FILE.
     #[arg(long, value_name = "DATABASE=FILE", value_parser = catalog_file)]
     catalog: Vec<(Server, PathBuf)>,
-    /// How the dry-run is printed.
+    /// What is printed. Left out: text, or JSON with `--output json`.
     #[arg(long, value_enum)]
     format: Option<Shown>,
     /// With text: show the first statements of each step only.
@@ -27,10 +28,18 @@ pub(crate) struct Args {
     /// With sql: show what would take everything back, last step first.
     #[arg(long)]
     undo: bool,
-    /// Write to a file instead of the terminal.
+    /// Write to this file instead of the terminal.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "Nothing is sent but reads of the catalogs; no server is changed.
+
+  pgkedge plan plan.yaml | less                            phases, steps, statements, locks
+  pgkedge plan plan.yaml --format sql --out review.sql     every statement, to be reviewed
+  pgkedge plan plan.yaml --format sql --undo               what would take it all back
+  pgkedge plan plan.yaml --format markdown --out move.md   a runbook with boxes to tick
+  pgkedge plan plan.yaml --format dot | dot -Tsvg > plan.svg";
 
 /// How a dry-run can be shown.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -67,6 +76,10 @@ fn catalog_file(text: &str) -> Result<(Server, PathBuf), String> {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
+    let format = args.format.unwrap_or(global.output.into());
+    if args.undo && !matches!(format, Shown::Sql) {
+        return Err(Stop::usage("--undo is for SQL alone").help("add: --format sql"));
+    }
     let plan = plans::read(&args.plan)?;
     let facts = facts(args, &plan).await?;
     let compiled = plans::compiled(&plan, &facts)?;
@@ -74,7 +87,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     plans::show_warnings(&plan, &warnings, global);
     let subject = Subject::of(&plan, &compiled, &facts);
     let options = engine::dry_run_options(args.brief);
-    let text = match args.format.unwrap_or(global.output.into()) {
+    let text = match format {
         Shown::Text => dry_run::text(subject, &options),
         Shown::Json => Ok(dry_run::json(subject, &options).to_string()),
         Shown::Sql if args.undo => dry_run::undo_sql(subject, &options),
