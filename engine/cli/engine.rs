@@ -32,7 +32,9 @@ pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
         guard: dry_run::Guard {
             open: vec!["begin".to_owned(), ledger.open_sql()],
             close: vec![effect, "commit".to_owned()],
+            forget: ledger.forget_sql("‹step›"),
         },
+        kinds: pgkedge_steps::kinds(),
         brief,
     }
 }
