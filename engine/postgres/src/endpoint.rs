@@ -5,11 +5,11 @@ use std::sync::Arc;
 use pgkedge_model::{BoxFuture, DatabaseRef, Failure, FailureClass, Secrets, Server};
 
 use crate::dump::DumpEnvironment;
-use crate::libpq::{self, Host, Route, SessionKind};
+use crate::libpq::{self, Conninfo, Host, LibpqError, Route, SessionKind};
 use crate::pins;
 use crate::session::Sql;
 use crate::transport::Way;
-use crate::wire::Wire;
+use crate::wire::{Replication, Wire};
 
 /// A database of a plan. Cheap to clone; holds no connection and no secret.
 #[derive(Clone)]
@@ -92,6 +92,12 @@ impl Endpoint {
             .await
     }
 
+    /// Opens a session that takes commands of the replication protocol. It needs a role with the
+    /// attribute REPLICATION.
+    pub async fn replication(&self, application: &str) -> Result<Replication, Failure> {
+        self.first_that_works(application, |login| Box::pin(Replication::open(login))).await
+    }
+
     /// The environment for a program that connects through libpq, such as `pg_dump`.
     pub async fn dump_environment(&self) -> Result<DumpEnvironment, Failure> {
         let route = self.route().await?;
@@ -108,16 +114,28 @@ impl Endpoint {
         Ok(format!("{}/{database} as {user}", places.join(",")))
     }
 
-    /// Looks everything up, off the runtime's threads: a secret may come from a command.
+    /// The connection string by which the target server reaches this database.
+    pub async fn conninfo(&self) -> Result<Conninfo, Failure> {
+        self.looked_up(libpq::conninfo).await
+    }
+
     async fn route(&self) -> Result<Route, Failure> {
+        self.looked_up(libpq::route).await
+    }
+
+    /// Looks everything up, off the runtime's threads: a secret may come from a command.
+    async fn looked_up<T: Send + 'static>(
+        &self,
+        look: fn(&DatabaseRef, &dyn Secrets) -> Result<T, LibpqError>,
+    ) -> Result<T, Failure> {
         let (database, secrets) = (Arc::clone(&self.database), Arc::clone(&self.secrets));
-        let route = tokio::task::spawn_blocking(move || libpq::route(&database, &*secrets)).await;
+        let found = tokio::task::spawn_blocking(move || look(&database, &*secrets)).await;
         let refused = |fact: String| {
             Failure::new(FailureClass::Operator, format!("{}: {fact}", self.server))
                 .help(format!("see `databases.{}` of the plan", self.server))
         };
-        match route {
-            Ok(route) => route.map_err(|error| refused(error.to_string())),
+        match found {
+            Ok(found) => found.map_err(|error| refused(error.to_string())),
             Err(_) => Err(refused("reading the secrets panicked".to_owned())),
         }
     }

@@ -153,6 +153,17 @@ impl Ledger {
             .collect())
     }
 
+    /// Whether a member of a step has committed, in whatever generation.
+    pub async fn holds(&self, sql: &Sql, step: &str, member: &str) -> Result<bool, Failure> {
+        let (schema, step, member) = (&self.schema, quote_literal(step), quote_literal(member));
+        let rows = sql
+            .rows(&format!(
+                "select 1 from {schema}.effect where step = {step} and member = {member} limit 1"
+            ))
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
     /// What to report when the guard gave no row.
     pub fn fenced(&self, sql: &Sql) -> Failure {
         let message =

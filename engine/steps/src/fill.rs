@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pgkedge_model::{
-    Call, Failure, OutputOf, Piece, RunTag, SecretString, Statement, StepId, quote_literal,
+    Call, Failure, Member, OutputOf, Piece, RunTag, SecretString, Statement, StepId, quote_literal,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -85,7 +85,34 @@ pub(crate) struct Fill<'a> {
     pub(crate) observed: &'a Observed,
 }
 
-impl Fill<'_> {
+/// The output of another step that a member's statements use, for what is done before they are sent.
+pub(crate) fn given<'a>(call: &'a Call, member: &Member, field: &str) -> Option<&'a Value> {
+    let pieces = member.run.iter().flat_map(|statement| &statement.text);
+    let mut given = pieces.filter_map(|piece| match piece {
+        Piece::Output { of: OutputOf::Step(step), field: named, .. } if named == field => {
+            call.inputs.get(step)?.get(field)
+        }
+        Piece::Output { .. } | Piece::Sql(_) | Piece::Secret { .. } | Piece::RunName { .. } => None,
+    });
+    given.next()
+}
+
+impl<'a> Fill<'a> {
+    /// For statements that use nothing that the step reads itself.
+    pub(crate) fn plain(call: &'a Call, tag: &'a RunTag) -> Self {
+        static NOTHING: Observed = Observed { values: BTreeMap::new(), secrets: BTreeMap::new() };
+        Self { call, tag, observed: &NOTHING }
+    }
+
+    /// The texts of several statements of a member.
+    pub(crate) fn texts<'s>(
+        &self,
+        member: &str,
+        statements: impl IntoIterator<Item = &'s Statement>,
+    ) -> Result<Vec<String>, Failure> {
+        statements.into_iter().map(|statement| self.text(member, statement)).collect()
+    }
+
     /// The text of one statement of a member; `member` is empty for statements of the whole step.
     pub(crate) fn text(&self, member: &str, statement: &Statement) -> Result<String, Failure> {
         statement.text.iter().map(|piece| self.piece(member, piece)).collect()

@@ -1,7 +1,8 @@
 //! What most kinds do: send their script, ask the ledger, send the undo.
 
 use pgkedge_model::{
-    Call, Failure, FailureClass, Finding, Probe, Server, Session, Statement, Transaction, Undo,
+    Call, Failure, FailureClass, Finding, Object, OutputOf, Piece, Probe, QuotedAs, Server,
+    Session, Statement, Transaction, Undo,
 };
 use pgkedge_postgres::{Pooled, Sql};
 use pgkedge_render::Block;
@@ -48,7 +49,7 @@ fn statements(
     kind: &str,
     block: Block,
     context: &impl Serialize,
-    make: impl Fn(Vec<pgkedge_model::Piece>) -> Statement,
+    make: impl Fn(Vec<Piece>) -> Statement,
 ) -> Result<Vec<Statement>, Vec<Finding>> {
     let rendered = pgkedge_render::step(kind, block, context).map_err(|error| {
         let mut message = format!("the template of `{kind}` cannot be filled: {error}");
@@ -159,6 +160,13 @@ pub(crate) fn explained(failure: Failure, member: &str, statement: &Statement) -
     failure.detail(format!("statement on the {}: {shown}", statement.on))
 }
 
+/// `set transaction snapshot`, with the snapshot that a service holds.
+pub(crate) fn snapshot_import() -> Vec<Piece> {
+    let of = OutputOf::Writer(Object::new("snapshot", Server::Source));
+    let id = Piece::Output { of, field: "id".to_owned(), quoted_as: QuotedAs::Literal };
+    vec![Piece::sql("set transaction snapshot "), id]
+}
+
 /// A snapshot that nobody holds any more: the service takes a new one, and the next attempt has it.
 pub(crate) fn snapshot_gone(mut failure: Failure, statement: &Statement) -> Failure {
     if matches!(failure.sqlstate.as_deref(), Some("22023" | "42704" | "55000")) {
@@ -213,6 +221,18 @@ pub(crate) async fn undo_with(
         .partition(|(_, statement)| statement.transaction == Transaction::Guarded);
     send_alone(context, call, observed, &alone).await?;
     undo_guarded(context, call, observed, &guarded).await
+}
+
+/// Takes a step's ledger rows back, where what they stand for is gone already.
+pub(crate) async fn forget(context: &StepContext, call: &Call) -> Result<(), Failure> {
+    let reader = context.read(Server::Target).await?;
+    if !context.ledger().exists(&reader).await? {
+        return Ok(());
+    }
+    drop(reader);
+    let mut session = context.sql(Server::Target).await?;
+    let transaction = Guarded::begin(&mut *session, context.ledger()).await?;
+    transaction.finish(&context.ledger().forget_sql(&call.node.id.0)).await
 }
 
 fn undo_script(call: &Call) -> Result<Vec<(&str, &Statement)>, Failure> {

@@ -18,7 +18,7 @@ pub use catalogs::{Scope, compare_catalogs};
 pub use difference::{Comparison, Difference};
 pub use digest::{Digest, batch_query, compare_digests, digest_query, evaluated_query};
 pub use hashing::{DigestPlan, RowHash};
-pub use large_objects::compare_large_objects;
+pub use large_objects::{compare_large_objects, differing_large_objects};
 pub use materialized_views::compare_materialized_views;
 pub use sequences::{compare_sequences, sequence_query};
 pub use sides::Sides;

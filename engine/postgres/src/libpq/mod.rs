@@ -1,6 +1,7 @@
 //! What libpq does before it opens a socket: connection strings, service file, password file,
 //! variables and defaults. Owns the meaning of connection parameters; opens no socket.
 
+mod conninfo;
 mod error;
 mod parameters;
 mod passfile;
@@ -8,6 +9,8 @@ mod route;
 mod service;
 mod string;
 
+pub use conninfo::Conninfo;
+pub(crate) use conninfo::conninfo;
 pub(crate) use error::LibpqError;
 pub(crate) use parameters::Parameters;
 pub(crate) use passfile::line;
@@ -20,14 +23,20 @@ use secrecy::ExposeSecret as _;
 
 /// Finds out where a database is and how to get in. Looks every secret up anew.
 pub(crate) fn route(database: &DatabaseRef, secrets: &dyn Secrets) -> Result<Route, LibpqError> {
-    let mut parameters = match &database.url {
+    let parameters = parameters_of(&database.url, secrets)?;
+    Route::new(&parameters, database.tls.as_ref(), secrets)
+}
+
+/// What a connection string says, completed as libpq does.
+fn parameters_of(url: &SecretRef, secrets: &dyn Secrets) -> Result<Parameters, LibpqError> {
+    let mut parameters = match url {
         SecretRef::Service(name) => Parameters::of_service(name),
         reference @ (SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Command(_)) => {
             string::parse(secrets.resolve(reference)?.expose_secret())?
         }
     };
     parameters.complete(secrets)?;
-    Route::new(&parameters, database.tls.as_ref(), secrets)
+    Ok(parameters)
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ pub(crate) struct TlsWish {
     pub(crate) key: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// From the laxest to the strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WishedMode {
     Disable,
     /// Encrypted where the server offers it. Only a connection string can ask for this.
