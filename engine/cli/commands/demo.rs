@@ -14,7 +14,8 @@ use pgkedge_model::{Server, StepState};
 use pgkedge_runtime::JournalReader;
 use pgkedge_sandbox::dvd_rental::Size;
 use pgkedge_sandbox::{
-    Application, Gate, Options, Proof, Replica, Report, Sandbox, Workload, Writers, administrator,
+    Application, Gate, Options, Proof, Replica, Report, Sandbox, THREE_SLOTS, Workload, Writers,
+    administrator,
 };
 use tokio::process::{Child, Command};
 
@@ -41,25 +42,8 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Three slots. No foreign key leads from one group to another.
-const GROUPS: &str = "
-slots:
-  counter: {}
-  back_office: {}
-  writers: {}
-groups:
-  - { name: writers, tables: [\"writers.*\"], slot: writers }
-  - name: back_office
-    tables:
-      - back_office.rental_event
-      - back_office.price_list
-      - back_office.ledger_note
-      - back_office.basket
-    slot: back_office
-  - { name: counter, tables: [\"*\"], slot: counter }
-# Parts enough to be killed between two of them.
-load: { part_size: 2MiB }
-";
+/// Parts enough to be killed between two of them.
+const PARTS: &str = "load: { part_size: 2MiB }\n";
 /// Transactions that the application writes to the target before it ends.
 const WRITTEN_AFTERWARDS: u64 = 500;
 /// They are not waited for any longer.
@@ -132,7 +116,7 @@ async fn written_on(writers: Writers) -> Report {
 fn written_plan(sandbox: &Sandbox) -> Result<PathBuf, Stop> {
     let path = sandbox.folder.join("demo.yaml");
     std::fs::read_to_string(sandbox.plan())
-        .and_then(|text| std::fs::write(&path, format!("{text}{GROUPS}")))
+        .and_then(|text| std::fs::write(&path, format!("{text}{THREE_SLOTS}{PARTS}")))
         .map_err(|error| failed("cannot write the demo's plan", &error))?;
     Ok(path)
 }
