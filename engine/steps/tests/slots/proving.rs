@@ -1,9 +1,12 @@
 //! What makes a slot unfit for the hand-off.
 
-use pgkedge_model::{FailureClass, Settings};
+use std::time::Duration;
+
+use pgkedge_model::{FailureClass, Server, Settings};
+use pgkedge_sandbox::Replica;
 use serde_json::json;
 
-use crate::capturing::{Run, TAG, slot};
+use crate::capturing::{Run, TAG, slot, value};
 
 async fn refused(run: &Run) -> String {
     let failure = run.perform("prove_hand_off").await.unwrap_err();
@@ -78,4 +81,33 @@ async fn a_slot_that_was_there_is_proved_and_left_alone() {
     run.undo(&nodes).await;
     run.perform("drop_capture").await.unwrap();
     assert_eq!(run.ask("select slot_name from pg_replication_slots").await, "mine");
+}
+
+#[tokio::test]
+async fn a_replica_must_stand_where_its_rows_are_read_from() {
+    let schema = "create table public.t (id int primary key)";
+    let slots = vec![slot("all", &["t"])];
+    let run = Run::start_with(Replica::Streaming, schema, slots, Settings::default()).await;
+    run.capture().await;
+    let replica = run.endpoint(Server::Replica).sql("pgkedge:read").await.unwrap();
+    let confirmed = run.ask("select max(confirmed_flush_lsn) from pg_replication_slots").await;
+    run.source.execute("insert into public.t values (1)").await.unwrap();
+    let replayed = format!("select pg_last_wal_replay_lsn() > '{confirmed}'");
+    while value(&replica, &replayed).await != "t" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    replica.execute("select pg_wal_replay_pause()").await.unwrap();
+    while value(&replica, "select pg_get_wal_replay_pause_state()").await != "paused" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lsn = value(&replica, "select pg_last_wal_replay_lsn()").await;
+    let hand_off = json!({ "lsn": lsn, "timeline": 1, "started": "" });
+    run.inputs.lock().unwrap().insert("capture/hold_snapshot/".into(), hand_off);
+    run.perform("prove_hand_off").await.unwrap();
+
+    run.source.execute("insert into public.t values (2)").await.unwrap();
+    replica.execute("select pg_wal_replay_resume()").await.unwrap();
+    let said = refused(&run).await;
+    assert!(said.contains("the replica is not paused any more, and at"), "{said}");
+    assert!(said.contains(&lsn), "{said}");
 }
