@@ -117,8 +117,11 @@ impl<'a> Publisher<'a> {
             .tables_of(plan)
             .into_iter()
             .partition(|table| !finds_rows || self.without_identity(table).is_empty());
-        for table in &keyless {
-            let members = self.without_identity(table);
+        let inserts_only =
+            self.request.settings.tables_without_identity == WithoutIdentity::InsertOnly;
+        for &table in &keyless {
+            // A tree is published as one: with a partition, all of it loses its updates.
+            let members = if inserts_only { vec![table] } else { self.without_identity(table) };
             self.keyless.extend(members.into_iter().map(|member| member.name.clone()));
         }
         let sets = match self.request.settings.tables_without_identity {
