@@ -334,8 +334,8 @@ pub(crate) static KINDS: &[KindSpec] = &[
 ];
 
 /// `reads`, `writes` and `adds` list objects, `{}` standing for the item; `entry` reads what the item's
-/// entry depends on and writes the entry. `of` holds the same for single items. `sql`, `before` and `after` are statements, `output` an
-/// object, `stops` a service.
+/// entry depends on and writes the entry. `of` holds the same for single items. `sql`, `before`, `after` and `undo` are statements, `irreversible`
+/// says why there is no undo, `output` is an object, `stops` a service.
 #[expect(clippy::unnecessary_wraps, reason = "the signature is that of every kind")]
 fn expand_as_told(expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
     let (key, cost) = item(&expansion.item);
@@ -372,11 +372,16 @@ fn expand_as_told(expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>>
     let statements = |field: &str| -> Vec<Statement> {
         text(field).into_iter().map(|sql| Statement::guarded(sql.replace("{}", &key))).collect()
     };
+    let undo = match text("irreversible") {
+        Some(reason) => Undo::Irreversible(reason.to_owned()),
+        None if text("undo").is_some() => Undo::Statements(statements("undo")),
+        None => Undo::Nothing,
+    };
     draft.script = Script {
         before: statements("before"),
         run: statements("sql"),
         after: statements("after"),
-        undo: Undo::Nothing,
+        undo,
     };
     if let Some(object) = text("output") {
         let mut statement = Statement::alone(Server::Source, "set transaction snapshot ");
