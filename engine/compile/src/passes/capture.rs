@@ -127,11 +127,11 @@ impl<'a> Publisher<'a> {
         let sets = match self.request.settings.tables_without_identity {
             WithoutIdentity::InsertOnly if !keyless.is_empty() => {
                 let adding = ADDING.into_iter().filter(|operation| operations.contains(operation));
-                let inserts = set(self.companion(&plan.name), plan, adding.collect(), keyless);
-                vec![set(plan.name.clone(), plan, operations, keyed), inserts]
+                let inserts = set(self.companion(&plan.name), plan, adding.collect(), &keyless);
+                vec![set(plan.name.clone(), plan, operations, &keyed), inserts]
             }
             WithoutIdentity::InsertOnly | WithoutIdentity::Full | WithoutIdentity::Refuse => {
-                vec![set(plan.name.clone(), plan, operations, [keyed, keyless].concat())]
+                vec![set(plan.name.clone(), plan, operations, &[keyed, keyless].concat())]
             }
         };
         let carries = |set: &ReplicationSet| !set.tables.is_empty() && !set.operations.is_empty();
@@ -197,7 +197,7 @@ fn set(
     name: Ident,
     plan: &SetPlan,
     operations: BTreeSet<Operation>,
-    tables: Vec<&Table>,
+    tables: &[&Table],
 ) -> ReplicationSet {
     let through_root = tables.iter().any(|table| table.kind == TableKind::Partitioned);
     let mut tables: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();

@@ -1,5 +1,5 @@
 use pgkedge_model::{
-    Capture, IdentityKind, Operation, PublishedPartitions, ServerVersion, TableKind,
+    Capture, Ident, IdentityKind, Operation, PublishedPartitions, ServerVersion, TableKind,
     WithoutIdentity,
 };
 
@@ -79,7 +79,7 @@ fn a_slot_carries_the_sets_of_its_groups() {
     orders: inserts(Insert Truncate) public.a
     rest: rest(Insert Update Delete Truncate) public.b public.c
     ");
-    let groups: Vec<&str> = capture.slots[1].groups.iter().map(|group| group.as_str()).collect();
+    let groups: Vec<&str> = capture.slots[1].groups.iter().map(Ident::as_str).collect();
     assert_eq!(groups, ["b", "c"]);
 }
 
