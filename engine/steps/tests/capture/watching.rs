@@ -11,7 +11,7 @@ async fn streams_that_move_are_watched_and_their_lag_is_noted() {
     let watch = live.serve("watch_capture").await.unwrap();
     let shop = &watch.output["slots"]["shop"];
     assert!(shop["lag_bytes"].is_u64() && shop["retained_bytes"].is_u64(), "{shop}");
-    assert_eq!(watch.heard.noted(), [watch.output.clone()]);
+    assert_eq!(watch.heard.noted(), std::slice::from_ref(&watch.output));
     live.source.execute("insert into public.orders values (51, '')").await.unwrap();
     live.perform("await_lag").await.unwrap();
     live.mark().await;
