@@ -7,6 +7,9 @@ use pgkedge_plan::Pipelines;
 
 const BUILT_IN: &[(&str, &str)] = &[("full-load", include_str!("../../pipelines/full-load.yaml"))];
 
+/// Phases that pipelines include.
+const PARTS: &[(&str, &str)] = &[];
+
 /// Finds pipelines by name, or by a path that starts at the plan's folder.
 pub(crate) struct PipelineFiles {
     plan_folder: PathBuf,
@@ -31,5 +34,14 @@ impl Pipelines for PipelineFiles {
 
     fn names(&self) -> Vec<String> {
         BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn part(&self, name: &str) -> Option<String> {
+        let part = PARTS.iter().find(|(known, _)| *known == name);
+        part.map(|(_, text)| (*text).to_owned())
+    }
+
+    fn parts(&self) -> Vec<String> {
+        PARTS.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 }

@@ -9,16 +9,17 @@ use serde_json::Value;
 
 use crate::background::Background;
 
-/// A source and a target, a plan between them, and a folder for the run's state.
+/// A source, its replica where it has one, and a target, a plan between them, and a folder for the run's state.
 pub(crate) struct Move {
     pub(crate) sandbox: Temporary,
     pub(crate) state: PathBuf,
 }
 
-/// Which server of the pair.
+/// Which of the servers.
 #[derive(Clone, Copy)]
 pub(crate) enum Side {
     Source,
+    Replica,
     Target,
 }
 
@@ -120,9 +121,10 @@ impl Move {
         command
     }
 
-    fn cluster(&self, side: Side) -> &Cluster {
+    pub(crate) fn cluster(&self, side: Side) -> &Cluster {
         match side {
             Side::Source => &self.sandbox.source,
+            Side::Replica => self.sandbox.replica.as_ref().expect("a sandbox with a replica"),
             Side::Target => &self.sandbox.target,
         }
     }
@@ -147,6 +149,20 @@ impl Move {
     /// Writes a plan that has further fields after the databases.
     pub(crate) fn plan_with(&self, fields: &str) -> PathBuf {
         self.plan_named("edited", fields)
+    }
+
+    /// The sandbox's plan with another pipeline, and with further fields.
+    pub(crate) fn plan_of(&self, pipeline: &str, fields: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
+        let new = format!("pipeline: {pipeline}");
+        let lines = text.lines().map(|line| {
+            let line = if line.starts_with("pipeline: ") { &new } else { line };
+            format!("{line}\n")
+        });
+        let path = self.sandbox.folder.join(format!("{pipeline}.yaml"));
+        let text = format!("{}{fields}", lines.collect::<String>());
+        std::fs::write(&path, text).expect("the plan is written");
+        path
     }
 
     /// The same, to a file of this name.
@@ -197,13 +213,14 @@ impl Move {
         }
     }
 
-    /// Fails unless nothing of pgkedge's own is on either server.
+    /// Fails unless nothing of pgkedge's own is on any server.
     pub(crate) fn assert_nothing_is_left(&self) {
         let schemas = "select pg_catalog.count(*) from pg_catalog.pg_namespace \
                        where pg_catalog.textregexeq(nspname::pg_catalog.text, '^pgkedge_[0-9a-f]{8}$')";
         let sessions = "select pg_catalog.count(*) from pg_catalog.pg_stat_activity \
                         where application_name like 'pgkedge:%:%'";
-        for side in [Side::Source, Side::Target] {
+        let replica = self.sandbox.replica.as_ref().map(|_| Side::Replica);
+        for side in [Side::Source, Side::Target].into_iter().chain(replica) {
             assert_eq!(self.sql(side, schemas), "0", "schemas");
             assert_eq!(self.sql(side, sessions), "0", "sessions");
         }
@@ -244,6 +261,12 @@ pub(crate) fn write_private(path: &Path, content: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, content).expect("the file is written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+}
+
+/// Prints what someone needs who wants to see a failure again.
+#[expect(clippy::print_stdout, reason = "the test runner shows it for a test that failed")]
+pub(crate) fn tell(text: &str) {
+    println!("{text}");
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use pgkedge_model::{DatabaseRef, SecretRef, Server};
 use pgkedge_sandbox::dvd_rental::{self, Size};
-use pgkedge_sandbox::{Options, Sandbox, SandboxError};
-use serde_json::json;
+use pgkedge_sandbox::{Cluster, Options, Replica, Sandbox, SandboxError};
+use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::exit::{Exit, Stop, failed};
@@ -33,6 +33,9 @@ enum What {
         /// The same for the target alone, to rehearse an upgrade.
         #[arg(long, value_name = "DIR")]
         target_bin: Option<PathBuf>,
+        /// Give the source a physical replica, and write a plan that loads from it.
+        #[arg(long)]
+        replica: bool,
     },
     /// Stop them and remove their folder
     Down {
@@ -43,9 +46,11 @@ enum What {
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     match &args.what {
-        What::Up { folder, size, bin, target_bin } => {
+        What::Up { folder, size, bin, target_bin, replica } => {
             let (folder, bin, target_bin) = (folder.clone(), bin.clone(), target_bin.clone());
-            up(&Options { folder, bin, target_bin, ..Options::default() }, *size, global).await
+            let replica = if *replica { Replica::Streaming } else { Replica::Absent };
+            let options = Options { folder, bin, target_bin, replica, ..Options::default() };
+            up(&options, *size, global).await
         }
         What::Down { folder } => down(folder, global),
     }
@@ -57,34 +62,51 @@ async fn up(options: &Options, size: Size, global: &Global) -> Result<Exit, Stop
         Sandbox::down(&sandbox.folder).map_err(|error| sandbox_stop(&error))?;
         return Err(stop);
     }
-    let plan = sandbox.plan();
     match global.output {
-        Format::Json => output::print_json(&json!({
-            "folder": sandbox.folder,
-            "plan": plan,
-            "pgpass": sandbox.pgpass(),
-            "source": { "port": sandbox.source.port, "database": sandbox.source.database },
-            "target": { "port": sandbox.target.port, "database": sandbox.target.database },
-        })),
-        Format::Text => output::print(&format!(
-            "{}\n  source  127.0.0.1:{}\n  target  127.0.0.1:{}\n\
+        Format::Json => output::print_json(&described(&sandbox)),
+        Format::Text => output::print(&directions(&sandbox)),
+    }
+    Ok(Exit::Done)
+}
+
+fn described(sandbox: &Sandbox) -> Value {
+    let servers = servers(sandbox).map(|cluster| {
+        let place = json!({ "port": cluster.port, "database": cluster.database });
+        (cluster.server.to_string(), place)
+    });
+    let own = [
+        ("folder".to_owned(), json!(sandbox.folder)),
+        ("plan".to_owned(), json!(sandbox.plan())),
+        ("pgpass".to_owned(), json!(sandbox.pgpass())),
+    ];
+    own.into_iter().chain(servers).collect()
+}
+
+fn servers(sandbox: &Sandbox) -> impl Iterator<Item = &Cluster> {
+    let Sandbox { source, replica, target, .. } = sandbox;
+    [Some(source), replica.as_ref(), Some(target)].into_iter().flatten()
+}
+
+/// What to type next.
+fn directions(sandbox: &Sandbox) -> String {
+    let places = servers(sandbox)
+        .map(|cluster| format!("  {:7} 127.0.0.1:{}\n", cluster.server.to_string(), cluster.port));
+    format!(
+        "{}\n{}\
              show what a move would do:  pgkedge plan {}\n\
              move it:                    pgkedge run {}\n\
              look inside:                PGPASSFILE={} psql -h 127.0.0.1 -p {} -U {} {}\n\
              end it:                     pgkedge sandbox down {}",
-            sandbox.folder.display(),
-            sandbox.source.port,
-            sandbox.target.port,
-            plan.display(),
-            plan.display(),
-            sandbox.pgpass().display(),
-            sandbox.source.port,
-            sandbox.source.user,
-            sandbox.source.database,
-            sandbox.folder.display(),
-        )),
-    }
-    Ok(Exit::Done)
+        sandbox.folder.display(),
+        places.collect::<String>(),
+        sandbox.plan().display(),
+        sandbox.plan().display(),
+        sandbox.pgpass().display(),
+        sandbox.source.port,
+        sandbox.source.user,
+        sandbox.source.database,
+        sandbox.folder.display(),
+    )
 }
 
 fn down(folder: &Path, global: &Global) -> Result<Exit, Stop> {

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
 use crate::libpq::{Address, ChannelBinding, Route, SessionKind, WishedMode, line, passfile_name};
+use crate::pins;
 use crate::tls::system_certificates;
 
 /// Variables of libpq that would change where or how a child connects.
@@ -72,9 +73,7 @@ impl DumpEnvironment {
         set("PGAPPNAME", "pgkedge:read".into());
         set("PGCONNECT_TIMEOUT", route.connect_timeout.as_secs().to_string().into());
         set("PGCHANNELBINDING", binding(route.channel_binding).into());
-        if let Some(options) = &route.options {
-            set("PGOPTIONS", options.into());
-        }
+        set("PGOPTIONS", pins::dump_options(route.options.as_deref()).into());
         match route.session_kind {
             SessionKind::Any => {}
             SessionKind::Primary => set("PGTARGETSESSIONATTRS", "read-write".into()),

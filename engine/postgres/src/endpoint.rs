@@ -9,7 +9,7 @@ use crate::libpq::{self, Conninfo, Host, LibpqError, Route, SessionKind};
 use crate::pins;
 use crate::session::Sql;
 use crate::transport::Way;
-use crate::wire::Wire;
+use crate::wire::{Replication, Wire};
 
 /// A database of a plan. Cheap to clone; holds no connection and no secret.
 #[derive(Clone)]
@@ -90,6 +90,12 @@ impl Endpoint {
         let encoding = copy_encoding.map(str::to_owned);
         self.first_that_works(application, |login| Box::pin(Wire::open(login, encoding.clone())))
             .await
+    }
+
+    /// Opens a session that takes commands of the replication protocol. It needs a role with the
+    /// attribute REPLICATION.
+    pub async fn replication(&self, application: &str) -> Result<Replication, Failure> {
+        self.first_that_works(application, |login| Box::pin(Replication::open(login))).await
     }
 
     /// The environment for a program that connects through libpq, such as `pg_dump`.

@@ -34,4 +34,4 @@ pub use pool::{Pool, Pooled};
 pub use relay::{Copied, relay};
 pub use row::Row;
 pub use session::Sql;
-pub use wire::Wire;
+pub use wire::{ExportedSnapshot, Replication, Wire};

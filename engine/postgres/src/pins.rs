@@ -69,6 +69,13 @@ pub(crate) fn startup_options(server: Server, users: Option<&str>) -> String {
     users.map(str::to_owned).into_iter().chain(pins).collect::<Vec<_>>().join(" ")
 }
 
+/// The `options` of a `pg_dump`, which pins the rest itself. A database that is closed to writers
+/// would not be one for `target_session_attrs=read-write`.
+pub(crate) fn dump_options(users: Option<&str>) -> String {
+    let pin = "-c default_transaction_read_only=off";
+    users.map_or_else(|| pin.to_owned(), |users| format!("{users} {pin}"))
+}
+
 /// The first statement of a session: pins the rest, tells what the server is, and takes the
 /// session's own name as its last action. Columns: version, in recovery, one of the pins of the
 /// startup packet, and what is of no interest.

@@ -12,6 +12,7 @@ use crate::account::{Account, finish};
 use crate::error::{SandboxError, io_error};
 use crate::folder;
 use crate::installation::Installation;
+use crate::signal;
 use crate::statement_log::{self, LoggedStatement};
 
 /// The cluster's superuser, and the only one who can log in.
@@ -80,11 +81,22 @@ impl Cluster {
         }
     }
 
-    /// Makes the cluster with one empty database and starts it.
-    pub(crate) fn create(mut self, blueprint: &Blueprint<'_>) -> Result<Self, SandboxError> {
+    /// Makes the cluster and starts it.
+    pub(crate) fn create(self, blueprint: &Blueprint<'_>) -> Result<Self, SandboxError> {
+        self.make(blueprint)?;
+        self.launch(blueprint)
+    }
+
+    /// Makes the cluster's files, with one empty database.
+    pub(crate) fn make(&self, blueprint: &Blueprint<'_>) -> Result<(), SandboxError> {
         folder::create_private(self.home(), blueprint.account)?;
         self.initialize(blueprint)?;
-        self.create_database(blueprint.account)?;
+        let database = format!("create database {}", self.database);
+        self.execute_alone(&database, blueprint.account)
+    }
+
+    /// Starts it for the first time, on a port of its own.
+    pub(crate) fn launch(mut self, blueprint: &Blueprint<'_>) -> Result<Self, SandboxError> {
         self.start_on_a_free_port(blueprint)?;
         self.version = version(&self.data)?;
         folder::write(&self.url, &format!("{}\n", self.connection_string(blueprint.password)))?;
@@ -105,13 +117,15 @@ impl Cluster {
         initialized
     }
 
-    /// In single-user mode, because a server alone brings no client program.
-    fn create_database(&self, account: &Account) -> Result<(), SandboxError> {
-        let statement = self.home().join("create-database.sql");
-        folder::write(&statement, &format!("create database {}\n", self.database))?;
+    /// Executes a statement in single-user mode, because a server alone brings no client program.
+    pub(crate) fn execute_alone(&self, sql: &str, account: &Account) -> Result<(), SandboxError> {
+        let statement = self.home().join("statement.sql");
+        folder::write(&statement, &format!("{sql}\n"))?;
         let input = fs::File::open(&statement).map_err(io_error("read", &statement))?;
         let mut single = account.command(self.installation.program("postgres"), self.home());
-        single.args(["--single", "-j", "-c", "exit_on_error=true", "-c", "fsync=off", "-D"]);
+        single.args(["--single", "-j", "-c", "exit_on_error=true", "-c", "fsync=off"]);
+        // What the cluster will run with: a copy of it has to start as a replica.
+        single.args(["-c", "wal_level=logical", "-D"]);
         single.arg(&self.data).arg("postgres").stdin(Stdio::from(input));
         finish(single)?;
         fs::remove_file(&statement).map_err(io_error("remove", &statement))
@@ -161,11 +175,27 @@ impl Cluster {
         finish(start).map_err(|error| self.with_log(error))
     }
 
+    /// Stops the server, as an administrator does, and starts it again on its port.
+    pub fn restart(&self) -> Result<(), SandboxError> {
+        self.stop(StopMode::Fast)?;
+        self.start()
+    }
+
+    /// Makes a replica a server of its own, and waits until it takes writes.
+    pub fn promote(&self) -> Result<(), SandboxError> {
+        let account = Account::unprivileged()?;
+        let mut promote = account.command(self.installation.program("pg_ctl"), self.home());
+        promote.args(["promote", "--wait", "--silent", "--timeout", "60"]);
+        promote.arg("--pgdata").arg(&self.data);
+        finish(promote).map_err(|error| self.with_log(error))
+    }
+
     /// Stops the server and waits for its end. A stopped one stays stopped.
     pub fn stop(&self, mode: StopMode) -> Result<(), SandboxError> {
         if !self.is_running()? {
             return Ok(());
         }
+        self.thaw()?;
         let mode = match mode {
             StopMode::Fast => "fast",
             StopMode::Immediate => "immediate",
@@ -175,6 +205,17 @@ impl Cluster {
         stop.args(["stop", "--wait", "--silent", "--timeout", "60", "--mode", mode]);
         stop.arg("--pgdata").arg(&self.data);
         finish(stop)
+    }
+
+    /// Stops the processes of the server in the midst of what they do: it answers nobody, and its
+    /// connections stay open, as behind a network that swallows everything.
+    pub fn freeze(&self) -> Result<(), SandboxError> {
+        signal::send(&self.data, "STOP")
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) -> Result<(), SandboxError> {
+        signal::send(&self.data, "CONT")
     }
 
     pub fn is_running(&self) -> Result<bool, SandboxError> {
@@ -200,7 +241,7 @@ impl Cluster {
         format!("postgresql://{user}:{password}@{}:{port}/{database}", Ipv4Addr::LOCALHOST)
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.data.parent().unwrap_or(&self.data)
     }
 
@@ -223,7 +264,7 @@ fn free_port() -> Result<u16, SandboxError> {
 }
 
 /// The major version, from the cluster itself.
-fn version(data: &Path) -> Result<ServerVersion, SandboxError> {
+pub(crate) fn version(data: &Path) -> Result<ServerVersion, SandboxError> {
     let path = data.join("PG_VERSION");
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
     let major: u32 = text.trim().parse().unwrap_or(0);

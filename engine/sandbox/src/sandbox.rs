@@ -1,4 +1,4 @@
-//! A source and a target cluster in one folder, with a plan that moves the one to the other.
+//! A source, a target and a replica of the source in one folder, with a plan that moves it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,15 +14,26 @@ use crate::cluster::{Blueprint, Cluster, StopMode};
 use crate::error::{SandboxError, io_error};
 use crate::folder;
 use crate::installation::Installation;
+use crate::replica::Pair;
 use crate::statement_log;
 
-/// Two running clusters and what belongs to them. They outlive the value; see [`Temporary`] for tests.
+/// Running clusters and what belongs to them. They outlive the value; see [`Temporary`] for tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
     #[serde(skip)]
     pub folder: PathBuf,
     pub source: Cluster,
+    pub replica: Option<Cluster>,
     pub target: Cluster,
+}
+
+/// Whether the source has a physical replica.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Replica {
+    #[default]
+    Absent,
+    /// It streams from the source, through a slot of its own.
+    Streaming,
 }
 
 /// Whether commits survive a crash of the machine.
@@ -52,6 +63,7 @@ pub struct Options {
     pub bin: Option<PathBuf>,
     /// The same for the target alone.
     pub target_bin: Option<PathBuf>,
+    pub replica: Replica,
     /// The database that each cluster has: small letters, digits and underscores.
     pub database: String,
     pub durability: Durability,
@@ -68,6 +80,7 @@ impl Default for Options {
             folder: None,
             bin: None,
             target_bin: None,
+            replica: Replica::default(),
             database: "dvd_rental".to_owned(),
             durability: Durability::default(),
             statement_log: StatementLog::default(),
@@ -78,7 +91,7 @@ impl Default for Options {
 }
 
 impl Sandbox {
-    /// Makes and starts both clusters, side by side. Nothing is left when that fails.
+    /// Makes and starts the clusters, side by side. Nothing is left when that fails.
     pub fn up(options: &Options) -> Result<Self, SandboxError> {
         plain_name(&options.database)?;
         let account = Account::unprivileged()?;
@@ -109,29 +122,48 @@ impl Sandbox {
             initdb: &options.initdb,
             settings: settings(options),
         };
+        let replica = (options.replica == Replica::Streaming)
+            .then(|| blueprint(Server::Replica, source.clone()));
         let source = blueprint(Server::Source, source);
         let target = blueprint(Server::Target, target);
         let planned = Self {
             folder: folder.to_owned(),
             source: Cluster::planned(&source),
+            replica: replica.as_ref().map(Cluster::planned),
             target: Cluster::planned(&target),
         };
         // Known to `down` from here on, whatever ends this process.
         planned.describe()?;
-        let sandbox = planned.create(&source, &target)?;
+        let sandbox = planned.create(&source, replica, &target)?;
         sandbox.write_files(&password)?;
         sandbox.describe()?;
         Ok(sandbox)
     }
 
-    fn create(self, source: &Blueprint<'_>, target: &Blueprint<'_>) -> Result<Self, SandboxError> {
-        let (planned_source, planned_target) = (self.source, self.target);
-        let (source, target) = thread::scope(|scope| {
-            let target = scope.spawn(|| planned_target.create(target));
-            let source = planned_source.create(source);
-            (source, target.join().expect("making a cluster does not panic"))
+    fn create(
+        self,
+        source: &Blueprint<'_>,
+        replica: Option<Blueprint<'_>>,
+        target: &Blueprint<'_>,
+    ) -> Result<Self, SandboxError> {
+        let planned = self.target;
+        let (sources, target) = thread::scope(|scope| {
+            let target = scope.spawn(|| planned.create(target));
+            let sources = match (self.replica, replica) {
+                (Some(planned), Some(replica)) => Pair { source, replica }
+                    .create(self.source, planned)
+                    .map(|(source, replica)| (source, Some(replica))),
+                _ => self.source.create(source).map(|source| (source, None)),
+            };
+            (sources, target.join().expect("making a cluster does not panic"))
         });
-        Ok(Self { folder: self.folder, source: source?, target: target? })
+        let (source, replica) = sources?;
+        Ok(Self { folder: self.folder, source, replica, target: target? })
+    }
+
+    /// All servers, in an order in which they can stop.
+    fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        [Some(&self.target), self.replica.as_ref(), Some(&self.source)].into_iter().flatten()
     }
 
     /// Reads the sandbox of a folder. Its servers need not run.
@@ -150,8 +182,9 @@ impl Sandbox {
         // Without a description nothing was started yet.
         if description.is_some() {
             let sandbox = Self::open(&folder)?;
-            sandbox.source.stop(StopMode::Immediate)?;
-            sandbox.target.stop(StopMode::Immediate)?;
+            for cluster in sandbox.clusters() {
+                cluster.stop(StopMode::Immediate)?;
+            }
         }
         folder::remove(&folder)
     }
@@ -161,7 +194,7 @@ impl Sandbox {
         self.folder.join("plan.yaml")
     }
 
-    /// A password file of libpq for both servers, for `psql` and its like.
+    /// A password file of libpq for all servers, for `psql` and its like.
     pub fn pgpass(&self) -> PathBuf {
         self.folder.join("pgpass")
     }
@@ -173,7 +206,7 @@ impl Sandbox {
 
     fn write_files(&self, password: &str) -> Result<(), SandboxError> {
         let mut pgpass = String::new();
-        for Cluster { port, user, .. } in [&self.source, &self.target] {
+        for Cluster { port, user, .. } in self.clusters() {
             writeln!(pgpass, "127.0.0.1:{port}:*:{user}:{password}")
                 .expect("a String takes every text");
         }
@@ -190,13 +223,21 @@ impl Sandbox {
     fn plan_text(&self) -> String {
         // A path in double quotes, escaped like a JSON string, is YAML.
         let path = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
+        let (pipeline, replica) = match &self.replica {
+            None => ("full-load", String::new()),
+            Some(replica) => (
+                "paused-replica",
+                format!("  replica: {{ url: {{ file: {} }} }}\n", path(&replica.url)),
+            ),
+        };
         format!(
             "# Moves the sandbox's source to its target: pgkedge run {plan}\n\
              version: 1\n\
              name: sandbox\n\
-             pipeline: full-load\n\
+             pipeline: {pipeline}\n\
              databases:\n  \
-               source: {{ url: {{ file: {source} }} }}\n  \
+               source: {{ url: {{ file: {source} }} }}\n\
+             {replica}  \
                target: {{ url: {{ file: {target} }} }}\n",
             plan = self.plan().display(),
             source = path(&self.source.url),
@@ -238,13 +279,20 @@ fn plain_name(name: &str) -> Result<(), SandboxError> {
     Err(SandboxError::DatabaseName { name: name.to_owned() })
 }
 
-/// Small, but with room for many connections and for change capture.
+/// Small, but with room for many connections, for change capture and for prepared transactions.
 fn settings(options: &Options) -> Vec<(String, String)> {
     let mut settings = vec![
         ("shared_buffers", "128MB"),
         ("max_connections", "100"),
         ("max_wal_size", "1GB"),
         ("wal_level", "logical"),
+        ("max_wal_senders", "20"),
+        ("max_replication_slots", "20"),
+        ("max_worker_processes", "30"),
+        ("max_logical_replication_workers", "20"),
+        ("max_prepared_transactions", "20"),
+        // A worker that was ended comes back soon, as a test wants it.
+        ("wal_retrieve_retry_interval", "500ms"),
         ("password_encryption", "scram-sha-256"),
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),

@@ -20,13 +20,23 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) async fn open(context: &StepContext) -> Result<Self, Failure> {
-        let source = context.read(Server::Source).await?;
+        Self::open_on(context, Server::Source).await
+    }
+
+    /// Reads what the source holds on another server that has it: the replica.
+    pub(crate) async fn open_on(context: &StepContext, server: Server) -> Result<Self, Failure> {
+        let source = context.read(server).await?;
         let target = context.read(Server::Target).await?;
         Ok(Self { source, target })
     }
 
     pub(crate) fn sides(&self) -> Sides<'_> {
         Sides { source: &self.source, target: &self.target }
+    }
+
+    /// The session that reads what the source holds.
+    pub(crate) fn source(&mut self) -> &mut Sql {
+        &mut self.source
     }
 
     /// The fastest way of comparing these tables that both servers agree on.

@@ -97,7 +97,22 @@ pub(crate) fn given<'a>(call: &'a Call, member: &Member, field: &str) -> Option<
     given.next()
 }
 
-impl Fill<'_> {
+impl<'a> Fill<'a> {
+    /// For statements that use nothing that the step reads itself.
+    pub(crate) fn plain(call: &'a Call, tag: &'a RunTag) -> Self {
+        static NOTHING: Observed = Observed { values: BTreeMap::new(), secrets: BTreeMap::new() };
+        Self { call, tag, observed: &NOTHING }
+    }
+
+    /// The texts of several statements of a member.
+    pub(crate) fn texts<'s>(
+        &self,
+        member: &str,
+        statements: impl IntoIterator<Item = &'s Statement>,
+    ) -> Result<Vec<String>, Failure> {
+        statements.into_iter().map(|statement| self.text(member, statement)).collect()
+    }
+
     /// The text of one statement of a member; `member` is empty for statements of the whole step.
     pub(crate) fn text(&self, member: &str, statement: &Statement) -> Result<String, Failure> {
         statement.text.iter().map(|piece| self.piece(member, piece)).collect()

@@ -54,6 +54,22 @@ impl OidRange {
 
 /// Lists objects with an OID above `after`, within the session's snapshot.
 pub(crate) async fn list(session: &Sql, after: u32) -> Result<Vec<LargeObject>, Failure> {
+    list_where(session, &format!("oid > {after} order by oid limit {PAGE}")).await
+}
+
+/// Lists those of these objects that there are.
+pub(crate) async fn list_these(session: &Sql, oids: &[u32]) -> Result<Vec<LargeObject>, Failure> {
+    let oids = quote_literal(&oid_array(oids));
+    list_where(session, &format!("oid = any ({oids}::pg_catalog.oid[])")).await
+}
+
+/// OIDs as the text of an array.
+pub(crate) fn oid_array(oids: &[u32]) -> String {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    format!("{{{}}}", oids.join(","))
+}
+
+async fn list_where(session: &Sql, condition: &str) -> Result<Vec<LargeObject>, Failure> {
     let rows = session
         .rows(&format!(
             "select listed.oid, sized.bytes, pg_catalog.pg_get_userbyid(listed.lomowner), \
@@ -64,7 +80,7 @@ pub(crate) async fn list(session: &Sql, after: u32) -> Result<Vec<LargeObject>, 
              '[]')::pg_catalog.text end, \
              pg_catalog.obj_description(listed.oid, 'pg_largeobject') \
              from (select * from pg_catalog.pg_largeobject_metadata \
-             where oid > {after} order by oid limit {PAGE}) as listed, \
+             where {condition}) as listed, \
              lateral (select pg_catalog.lo_lseek64(\
              pg_catalog.lo_open(listed.oid, 262144), 0, 2) as bytes) as sized \
              order by listed.oid"

@@ -1,12 +1,14 @@
-//! What runs have left on a server, found without their journals: ledgers and sessions.
+//! What runs have left on a server, found without their journals: ledgers, change capture and
+//! sessions.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use pgkedge_model::{Failure, FailureClass, Ident, RunTag, Server};
-use pgkedge_postgres::{Endpoint, Sql};
+use pgkedge_postgres::{Endpoint, Row, Sql};
 
 use crate::sessions::{self, SessionSeen, is_tag};
+use crate::slots::{drop_sql, insist};
 
 /// What one run has left on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +17,21 @@ pub struct Leftover {
     pub tag: RunTag,
     /// The ledger: its schema, and what it says of the run.
     pub ledger: Option<LedgerSeen>,
+    /// Subscriptions, which read from a slot of another server.
+    pub subscriptions: Vec<Ident>,
+    /// Slots, which keep the server's log from being removed.
+    pub slots: Vec<SlotSeen>,
+    pub publications: Vec<Ident>,
     /// Sessions that are still there.
     pub sessions: Vec<SessionSeen>,
+}
+
+/// A replication slot that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotSeen {
+    pub name: Ident,
+    /// Log that the server keeps for it, as people write sizes.
+    pub retained: String,
 }
 
 /// A ledger that was found.
@@ -30,9 +45,38 @@ pub struct LedgerSeen {
 }
 
 impl Leftover {
+    fn empty(server: Server, tag: RunTag) -> Self {
+        Self {
+            server,
+            tag,
+            ledger: None,
+            subscriptions: Vec::new(),
+            slots: Vec::new(),
+            publications: Vec::new(),
+            sessions: Vec::new(),
+        }
+    }
+
     /// The statements that remove it.
     pub fn sql(&self) -> Vec<String> {
-        self.ledger.iter().map(|ledger| format!("drop schema {} cascade", ledger.schema)).collect()
+        self.removals().concat()
+    }
+
+    /// The same for each object: first what keeps log and connections, the ledger last.
+    fn removals(&self) -> Vec<Vec<String>> {
+        let subscriptions = self.subscriptions.iter().map(|name| {
+            vec![
+                format!("alter subscription {name} disable"),
+                format!("alter subscription {name} set (slot_name = none)"),
+                format!("drop subscription if exists {name}"),
+            ]
+        });
+        let slots = self.slots.iter().map(|slot| drop_sql(slot.name.as_str()).to_vec());
+        let publication = |name| vec![format!("drop publication if exists {name}")];
+        let publications = self.publications.iter().map(publication);
+        let schema = |ledger: &LedgerSeen| vec![format!("drop schema {} cascade", ledger.schema)];
+        let ledger = self.ledger.iter().map(schema);
+        subscriptions.chain(slots).chain(publications).chain(ledger).collect()
     }
 }
 
@@ -42,6 +86,15 @@ impl fmt::Display for Leftover {
         write!(f, "{}: run {}", self.server, self.tag)?;
         if let Some(ledger) = &self.ledger {
             write!(f, ", schema {}", ledger.schema)?;
+        }
+        for name in &self.subscriptions {
+            write!(f, ", subscription {name}")?;
+        }
+        for slot in &self.slots {
+            write!(f, ", slot {} (keeps {} of log)", slot.name, slot.retained)?;
+        }
+        for name in &self.publications {
+            write!(f, ", publication {name}")?;
         }
         for session in &self.sessions {
             write!(f, ", {}", session.described())?;
@@ -66,19 +119,71 @@ pub async fn scan(endpoint: &Endpoint) -> Result<Vec<Leftover>, Failure> {
 
 /// As `scan`, over an open session.
 pub(crate) async fn found(session: &Sql) -> Result<Vec<Leftover>, Failure> {
-    let server = session.server();
-    let mut found: BTreeMap<RunTag, Leftover> = BTreeMap::new();
-    let empty = |tag: RunTag| Leftover { server, tag, ledger: None, sessions: Vec::new() };
-    for (tag, ledger) in ledgers(session).await? {
-        found.entry(tag.clone()).or_insert_with(|| empty(tag)).ledger = Some(ledger);
+    let mut found = Found { server: session.server(), by_run: BTreeMap::new() };
+    // A replica shows the objects of its primary, where they are found as well.
+    if !is_replica(session).await? {
+        for (tag, ledger) in ledgers(session).await? {
+            found.of(tag).ledger = Some(ledger);
+        }
+        for (tag, name, _) in named(session, SUBSCRIPTIONS).await? {
+            found.of(tag).subscriptions.push(name);
+        }
+        for (tag, name, retained) in named(session, SLOTS).await? {
+            found.of(tag).slots.push(SlotSeen { name, retained });
+        }
+        for (tag, name, _) in named(session, PUBLICATIONS).await? {
+            found.of(tag).publications.push(name);
+        }
     }
     let of_ours =
         "a.application_name like 'pgkedge:%' and a.datname = pg_catalog.current_database()";
     for seen in sessions::seen(session, of_ours).await? {
-        let Some(tag) = seen.tag() else { continue };
-        found.entry(tag.clone()).or_insert_with(|| empty(tag)).sessions.push(seen);
+        if let Some(tag) = seen.tag() {
+            found.of(tag).sessions.push(seen);
+        }
     }
-    Ok(found.into_values().collect())
+    Ok(found.by_run.into_values().collect())
+}
+
+struct Found {
+    server: Server,
+    by_run: BTreeMap<RunTag, Leftover>,
+}
+
+impl Found {
+    fn of(&mut self, tag: RunTag) -> &mut Leftover {
+        let empty = Leftover::empty(self.server, tag.clone());
+        self.by_run.entry(tag).or_insert(empty)
+    }
+}
+
+async fn is_replica(session: &Sql) -> Result<bool, Failure> {
+    let rows = session.rows("select pg_catalog.pg_is_in_recovery()").await?;
+    Ok(rows.first().and_then(|row| row.get(0)) == Some("t"))
+}
+
+const SUBSCRIPTIONS: &str = "select s.subname, null from pg_catalog.pg_subscription s \
+    join pg_catalog.pg_database d on d.oid = s.subdbid \
+    where d.datname = pg_catalog.current_database() order by 1";
+
+/// Temporary ones go with their sessions.
+const SLOTS: &str = "select s.slot_name, pg_catalog.pg_size_pretty(pg_catalog.pg_wal_lsn_diff( \
+    pg_catalog.pg_current_wal_lsn(), s.restart_lsn)) from pg_catalog.pg_replication_slots s \
+    where s.database = pg_catalog.current_database() and not s.temporary order by 1";
+
+const PUBLICATIONS: &str = "select p.pubname, null from pg_catalog.pg_publication p order by 1";
+
+/// Objects that a query finds and whose names carry the tag of a run, with its second column.
+async fn named(session: &Sql, query: &str) -> Result<Vec<(RunTag, Ident, String)>, Failure> {
+    let rows = session.rows(query).await?;
+    let ours = |row: &Row| {
+        let name = row.get(0)?;
+        let (of_what, tag) = name.strip_prefix("pgkedge_")?.rsplit_once('_')?;
+        let is_ours = is_tag(tag) && !of_what.is_empty();
+        let retained = row.get(1).unwrap_or("none").to_owned();
+        Some((RunTag(tag.to_owned()), Ident::new(name).ok().filter(|_| is_ours)?, retained))
+    };
+    Ok(rows.iter().filter_map(ours).collect())
 }
 
 /// Removes what one run has left on one server.
@@ -96,8 +201,8 @@ pub async fn remove(
             LiveSessions::End => sessions::terminate(&session, &now.sessions).await?,
         }
     }
-    for sql in now.sql() {
-        session.execute(&sql).await?;
+    for sql in now.removals() {
+        insist(&session, &sql).await?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What most kinds do: send their script, ask the ledger, send the undo.
 
 use pgkedge_model::{
-    Call, Failure, FailureClass, Finding, Probe, Server, Session, Statement, Transaction, Undo,
+    Call, Failure, FailureClass, Finding, Object, OutputOf, Piece, Probe, QuotedAs, Server,
+    Session, Statement, Transaction, Undo,
 };
 use pgkedge_postgres::{Pooled, Sql};
 use pgkedge_render::Block;
@@ -48,7 +49,7 @@ fn statements(
     kind: &str,
     block: Block,
     context: &impl Serialize,
-    make: impl Fn(Vec<pgkedge_model::Piece>) -> Statement,
+    make: impl Fn(Vec<Piece>) -> Statement,
 ) -> Result<Vec<Statement>, Vec<Finding>> {
     let rendered = pgkedge_render::step(kind, block, context).map_err(|error| {
         let mut message = format!("the template of `{kind}` cannot be filled: {error}");
@@ -157,6 +158,13 @@ pub(crate) fn explained(failure: Failure, member: &str, statement: &Statement) -
     let failure =
         if member.is_empty() { failure } else { failure.detail(format!("while at: {member}")) };
     failure.detail(format!("statement on the {}: {shown}", statement.on))
+}
+
+/// `set transaction snapshot`, with the snapshot that a service holds.
+pub(crate) fn snapshot_import() -> Vec<Piece> {
+    let of = OutputOf::Writer(Object::new("snapshot", Server::Source));
+    let id = Piece::Output { of, field: "id".to_owned(), quoted_as: QuotedAs::Literal };
+    vec![Piece::sql("set transaction snapshot "), id]
 }
 
 /// A snapshot that nobody holds any more: the service takes a new one, and the next attempt has it.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgkedge_model::{
     Capture, Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts,
     DeclaredStep, Draft, Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts,
-    Part, PhaseName, QualifiedName, ReplicaIdentity, Section, Selection, Sequence, ServerFacts,
-    ServerVersion, SessionRole, Settings, Statement, Table, TableKind, TypeFacts, TypeKind,
+    Operation, Part, PhaseName, QualifiedName, ReplicaIdentity, ReplicationSet, Section, Selection,
+    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table,
+    TableGroup, TableKind, TypeFacts, TypeKind,
 };
 use serde_json::Value;
 
@@ -45,6 +46,21 @@ pub(crate) fn column(name: &str, type_oid: u32) -> Column {
         not_null: false,
         generated: false,
         nondeterministic: false,
+    }
+}
+
+/// A replication set of all operations of a slot that `Sample::slot` adds.
+pub(crate) fn set(set: &str, tables: &[&str]) -> ReplicationSet {
+    let table = |table: &&str| {
+        let (schema, table) = table.split_once('.').unwrap();
+        name(schema, table)
+    };
+    ReplicationSet {
+        name: ident(set),
+        slot: ident("slot"),
+        operations: Operation::ALL.into(),
+        tables: tables.iter().map(table).collect(),
+        through_root: false,
     }
 }
 
@@ -193,6 +209,12 @@ impl Sample {
         });
     }
 
+    /// A slot that carries the group of the same name.
+    pub(crate) fn slot(&mut self, slot: &str, sets: Vec<ReplicationSet>) {
+        let (name, groups) = (ident(slot), vec![ident(slot)]);
+        self.capture.slots.push(Slot { name, existing: false, groups, sets });
+    }
+
     pub(crate) fn sequence(&mut self, oid: u32, sequence: &str) {
         self.facts.source.sequences.push(Sequence {
             oid,
@@ -231,6 +253,30 @@ impl Sample {
         (key.class, key.oid) = (2606, 31);
         sample.facts.source.entries.push(key);
         sample
+    }
+
+    /// Puts tables of the schema `public` on slots, a group for each.
+    pub(crate) fn on_slots(&mut self, slots: &[(&str, &[&str])]) {
+        let tables = |tables: &[&str]| tables.iter().map(|table| name("public", table)).collect();
+        let group = |(slot, of): &(&str, &[&str])| {
+            let mut group = TableGroup { name: ident(slot), tables: tables(of) };
+            group.tables.sort();
+            group
+        };
+        self.selection.groups = slots.iter().map(group).collect();
+        let slot = |(slot, of): &(&str, &[&str])| Slot {
+            name: ident(slot),
+            existing: false,
+            groups: vec![ident(slot)],
+            sets: vec![ReplicationSet {
+                name: ident(slot),
+                slot: ident(slot),
+                operations: BTreeSet::from(Operation::ALL),
+                tables: tables(of),
+                through_root: false,
+            }],
+        };
+        self.capture.slots = slots.iter().map(slot).collect();
     }
 
     /// Expands a step without `each`.

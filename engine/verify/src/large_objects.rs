@@ -20,18 +20,44 @@ pub async fn compare_large_objects(
     plan: &DigestPlan,
 ) -> Result<Comparison, Failure> {
     let mut found = Comparison::default();
+    for_each_page(sides, plan, |source, target| compare_page(source, target, &mut found)).await?;
+    Ok(found)
+}
+
+/// The OIDs of all objects that are not the same on both sides, or on one side only.
+pub async fn differing_large_objects(
+    sides: Sides<'_>,
+    plan: &DigestPlan,
+) -> Result<Vec<u32>, Failure> {
+    let mut differing = Vec::new();
+    for_each_page(sides, plan, |source, target| {
+        let oids: BTreeSet<u32> = source.keys().chain(target.keys()).copied().collect();
+        differing.extend(oids.into_iter().filter(|oid| source.get(oid) != target.get(oid)));
+    })
+    .await?;
+    Ok(differing)
+}
+
+/// Objects of both sides by their OID.
+type Page = BTreeMap<u32, Properties>;
+
+async fn for_each_page(
+    sides: Sides<'_>,
+    plan: &DigestPlan,
+    mut visit: impl FnMut(&Page, &Page),
+) -> Result<(), Failure> {
     let mut after = 0;
     loop {
-        let source = objects(&sides.source.rows(&query(plan, after, Page::First)).await?);
+        let source = objects(&sides.source.rows(&query(plan, after, Reach::Batch)).await?);
         // The last page takes whatever else the target has.
         let is_last = u32::try_from(source.len()).is_ok_and(|number| number < BATCH);
         let until = source.keys().next_back().copied().filter(|_| !is_last);
-        let page = until.map_or(Page::Rest, Page::Until);
-        let target = objects(&sides.target.rows(&query(plan, after, page)).await?);
-        compare_page(&source, &target, &mut found);
+        let reach = until.map_or(Reach::Rest, Reach::Until);
+        let target = objects(&sides.target.rows(&query(plan, after, reach)).await?);
+        visit(&source, &target);
         match until {
             Some(until) => after = until,
-            None => return Ok(found),
+            None => return Ok(()),
         }
     }
 }
@@ -41,11 +67,7 @@ type Properties = [String; 5];
 
 const NAMES: [&str; 5] = ["owner", "privileges", "comment", "size", "content"];
 
-fn compare_page(
-    source: &BTreeMap<u32, Properties>,
-    target: &BTreeMap<u32, Properties>,
-    found: &mut Comparison,
-) {
+fn compare_page(source: &Page, target: &Page, found: &mut Comparison) {
     let oids: BTreeSet<u32> = source.keys().chain(target.keys()).copied().collect();
     found.count("large objects", source.len());
     for oid in oids {
@@ -62,7 +84,7 @@ fn compare_page(
     }
 }
 
-fn objects(rows: &[Row]) -> BTreeMap<u32, Properties> {
+fn objects(rows: &[Row]) -> Page {
     rows.iter()
         .filter_map(|row| {
             let oid = text(row, 0).parse().ok()?;
@@ -73,9 +95,9 @@ fn objects(rows: &[Row]) -> BTreeMap<u32, Properties> {
 
 /// How far a page of objects reaches.
 #[derive(Clone, Copy)]
-enum Page {
+enum Reach {
     /// As many as a batch has.
-    First,
+    Batch,
     /// To this OID, which ends the other side's page.
     Until(u32),
     /// To the last object.
@@ -83,15 +105,15 @@ enum Page {
 }
 
 /// One page of objects with an OID above `after`.
-fn query(plan: &DigestPlan, after: u32, page: Page) -> String {
+fn query(plan: &DigestPlan, after: u32, reach: Reach) -> String {
     let number = plan.row_number(&[
         "chunk".to_owned(),
         format!("pg_catalog.lo_get(page.oid, chunk * {CHUNK}, {CHUNK})"),
     ]);
-    let limit = match page {
-        Page::First => format!("order by oid limit {BATCH}"),
-        Page::Rest => "order by oid".to_owned(),
-        Page::Until(until) => format!("and oid <= {until} order by oid"),
+    let limit = match reach {
+        Reach::Batch => format!("order by oid limit {BATCH}"),
+        Reach::Rest => "order by oid".to_owned(),
+        Reach::Until(until) => format!("and oid <= {until} order by oid"),
     };
     format!(
         "select page.oid::pg_catalog.text,\n\

@@ -20,12 +20,17 @@ use crate::pins;
 use crate::session::{explained, opened};
 use crate::sqlstate::Report;
 
-pub(super) async fn open(
-    login: &Login<'_>,
-    copy_encoding: Option<String>,
-) -> Result<Wire, Failure> {
+/// What a connection is for, as the startup packet says it.
+pub(super) enum Purpose {
+    /// SQL, and COPY in that encoding; none is the session's own.
+    Relay(Option<String>),
+    /// SQL, and the commands of the replication protocol.
+    Replication,
+}
+
+pub(super) async fn open(login: &Login<'_>, purpose: Purpose) -> Result<Wire, Failure> {
     let limit = login.route.connect_timeout;
-    match timeout(limit, open_unhurried(login, copy_encoding)).await {
+    match timeout(limit, open_unhurried(login, purpose)).await {
         Ok(result) => result,
         Err(_) => Err(Failure::transient(format!(
             "{}: cannot {}: no answer within {} s",
@@ -36,8 +41,12 @@ pub(super) async fn open(
     }
 }
 
-async fn open_unhurried(login: &Login<'_>, copy_encoding: Option<String>) -> Result<Wire, Failure> {
+async fn open_unhurried(login: &Login<'_>, purpose: Purpose) -> Result<Wire, Failure> {
     let stream = login.way.open().await?;
+    let (copy_encoding, replicates) = match purpose {
+        Purpose::Relay(encoding) => (encoding, None),
+        Purpose::Replication => (None, Some(("replication", "database"))),
+    };
     let mut wire = Wire {
         server: login.server(),
         version: ServerVersion(0),
@@ -49,7 +58,7 @@ async fn open_unhurried(login: &Login<'_>, copy_encoding: Option<String>) -> Res
         copy_encoding,
         process_id: 0,
     };
-    start(&mut wire, login).await?;
+    start(&mut wire, login, replicates).await?;
     authenticate(&mut wire, login).await?;
     settle(&mut wire, login).await?;
     let rows = wire.rows(&pins::opening_statement(login.application)).await?;
@@ -58,7 +67,11 @@ async fn open_unhurried(login: &Login<'_>, copy_encoding: Option<String>) -> Res
 }
 
 /// Sends the startup packet. A replication connection differs in one more parameter here.
-async fn start(wire: &mut Wire, login: &Login<'_>) -> Result<(), Failure> {
+async fn start(
+    wire: &mut Wire,
+    login: &Login<'_>,
+    replicates: Option<(&str, &str)>,
+) -> Result<(), Failure> {
     let name = pins::opening_name(login.application);
     let parameters = [
         ("user", login.route.user.as_str()),
@@ -67,6 +80,7 @@ async fn start(wire: &mut Wire, login: &Login<'_>) -> Result<(), Failure> {
         ("application_name", &name),
         ("options", &login.options),
     ];
+    let parameters = parameters.into_iter().chain(replicates);
     frontend::startup_message(parameters, &mut wire.output)
         .map_err(|_| login.refused("a connection parameter holds a NUL byte"))?;
     wire.flush().await

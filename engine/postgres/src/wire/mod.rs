@@ -6,6 +6,7 @@
 )]
 
 mod login;
+mod replication;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -24,6 +25,7 @@ use crate::endpoint::Login;
 use crate::row::Row;
 use crate::sqlstate::{Report, io_failure, protocol_failure};
 use crate::transport::Stream;
+pub use replication::{ExportedSnapshot, Replication};
 
 /// What is read at once: fills a cache, not more. Measured; larger gains nothing.
 pub(crate) const READ: usize = 256 * 1024;
@@ -58,7 +60,8 @@ impl Wire {
         login: Login<'_>,
         copy_encoding: Option<String>,
     ) -> Result<Self, Failure> {
-        login::open(&login, copy_encoding.filter(|encoding| encoding != "UTF8")).await
+        let encoding = copy_encoding.filter(|encoding| encoding != "UTF8");
+        login::open(&login, login::Purpose::Relay(encoding)).await
     }
 
     /// Sends statements and returns the rows of all of them.

@@ -75,6 +75,7 @@ impl Cluster {
             file,
             "port = {port}\nunix_socket_directories = '{folder}'\n\
              listen_addresses = '127.0.0.1'\nfsync = off\nshared_buffers = 32MB\n\
+             wal_level = logical\n\
              ssl = on\nssl_cert_file = '{folder}server.crt'\nssl_key_file = '{folder}server.key'\n\
              ssl_ca_file = '{folder}ca.crt'\n\
              log_statement = all\nlog_line_prefix = '%a|'\n"

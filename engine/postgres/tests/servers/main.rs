@@ -12,4 +12,5 @@ mod copies;
 mod ledger;
 mod logins;
 mod pools;
+mod replication;
 mod sessions;

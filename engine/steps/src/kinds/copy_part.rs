@@ -2,15 +2,14 @@
 //!
 //! The rows and the ledger's rows are committed together: a part is in exactly once.
 
-use std::collections::BTreeMap;
-
 use pgkedge_model::{
     Call, Draft, Each, Expansion, Failure, Finding, Fold, Item, Leaves, Object, Part, PartRange,
     Probe, Progress, QualifiedName, Script, Server, Session, Statement, Table, Touch, Transaction,
-    TypeFacts, Undo, quote_literal,
+    Undo, UnloggedPolicy, quote_literal,
 };
 use pgkedge_postgres::{Copied, Wire, relay};
 use pgkedge_render::Block;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -18,13 +17,22 @@ use crate::context::StepContext;
 use crate::copy_format::{self, RowFormat};
 use crate::fill::{Fill, Observed};
 use crate::guarded::Guarded;
+use crate::reading::{self, LoadFrom, Reading};
 use crate::script;
-use crate::step::{NoParams, Step};
+use crate::step::Step;
 
 /// `pg_class`.
 const CLASS: u32 = 1259;
 
 pub(crate) struct CopyPart;
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CopyParams {
+    /// Where the rows come from. Unlogged parts always come from the source, as it is.
+    #[serde(default)]
+    from: LoadFrom,
+}
 
 /// A member of the step.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,14 +50,15 @@ struct CopyMember {
 
 impl Step for CopyPart {
     const KIND: &'static str = "copy_part";
-    const ABOUT: &'static str = "Copies the rows of a load part, all as of the held snapshot.";
+    const ABOUT: &'static str =
+        "Copies the rows of a load part: as of the held snapshot, or of the paused replica.";
     const LEAVES: Leaves = Leaves::Result;
-    const EACH: &'static [Each] = &[Each::Part];
-    const SERVERS: &'static [Server] = &[Server::Source, Server::Target];
-    type Params = NoParams;
+    const EACH: &'static [Each] = &[Each::Part, Each::UnloggedPart];
+    type Params = CopyParams;
 
-    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+    fn expand(params: &CopyParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Part(table, part) = expansion.item else { return Ok(Vec::new()) };
+        let Some(reading) = reading(*params, expansion, table) else { return Ok(Vec::new()) };
         let load = &expansion.settings.load;
         let cost = table.bytes / u64::from(part.of.max(1));
         let is_small = part.of == 1 && cost <= load.bundle_below.0;
@@ -59,15 +68,16 @@ impl Step for CopyPart {
             part: part.clone(),
             format,
             because,
-            filenode: (part.of > 1).then_some(table.filenode),
+            filenode: (part.of > 1 && matches!(reading, Reading::Snapshot))
+                .then_some(table.filenode),
         };
         Ok(vec![Draft {
             key: key(table, part),
             params: serde_json::to_value(&member).map_err(|error| {
                 vec![Finding::error("steps::parameters", format!("{}: {error}", table.name))]
             })?,
-            touches: touches(expansion, table),
-            script: statements(table, part, format, &expansion.facts.source.types)?,
+            touches: touches(reading, expansion, table),
+            script: statements(expansion, reading, (table, part), format)?,
             cost,
             fold: if is_small { Fold::Small } else { Fold::Alone },
             stops: None,
@@ -103,12 +113,26 @@ fn key(table: &Table, part: &Part) -> String {
     format!("{} {}/{}", table.name, part.number, part.of)
 }
 
-fn touches(expansion: &Expansion<'_>, table: &Table) -> Vec<Touch> {
-    let mut touches = vec![
-        Touch::read(Object::new("snapshot", Server::Source)),
-        Touch::add(Object::new("data", &table.name)),
-        Touch::add(Object::new("rows", Server::Target)),
-    ];
+/// What the rows of a part are read from; nothing where they stay behind.
+fn reading<'a>(
+    params: CopyParams,
+    expansion: &Expansion<'a>,
+    table: &Table,
+) -> Option<Reading<'a>> {
+    if expansion.declared.each == Some(Each::UnloggedPart) {
+        let moves = expansion.settings.unlogged == UnloggedPolicy::AtCutover;
+        return moves.then_some(Reading::Present);
+    }
+    Some(match params.from {
+        LoadFrom::Source => Reading::Snapshot,
+        LoadFrom::Replica => Reading::Paused(reading::slot_of(expansion, &table.name)),
+    })
+}
+
+fn touches(reading: Reading<'_>, expansion: &Expansion<'_>, table: &Table) -> Vec<Touch> {
+    let mut touches = reading.touches(reading::slot_of(expansion, &table.name));
+    touches.push(Touch::add(Object::new("data", &table.name)));
+    touches.push(Touch::add(Object::new("rows", Server::Target)));
     let root = table.partition.as_ref().filter(|partition| partition.through_root);
     let root = root.and_then(|partition| expansion.source.tables_by_name.get(&partition.root));
     for table in [Some(&table), root].into_iter().flatten() {
@@ -119,11 +143,12 @@ fn touches(expansion: &Expansion<'_>, table: &Table) -> Vec<Touch> {
 }
 
 fn statements(
-    table: &Table,
-    part: &Part,
+    expansion: &Expansion<'_>,
+    reading: Reading<'_>,
+    (table, part): (&Table, &Part),
     format: RowFormat,
-    types: &BTreeMap<u32, TypeFacts>,
 ) -> Result<Script, Vec<Finding>> {
+    let facts = expansion.facts;
     let columns: Vec<_> =
         copy_format::copied(table).into_iter().map(|column| &column.name).collect();
     let partition = table.partition.as_ref().filter(|partition| partition.through_root);
@@ -134,25 +159,22 @@ fn statements(
     let context = json!({
         "table": table.name,
         "columns": columns,
-        "expressions": copy_format::expressions(table, types),
+        "expressions": copy_format::expressions(table, &facts.source.types),
         "pages": pages,
         "condition": table.extension_rows.as_deref().unwrap_or_default(),
         "into": partition.map_or(&table.name, |partition| &partition.root),
         "binary": format == RowFormat::Binary,
     });
-    let on_source = |block| -> Result<Vec<Statement>, Vec<Finding>> {
-        let statements = script::alone(Server::Source, CopyPart::KIND, block, &context)?;
-        Ok(statements.into_iter().map(by_wire).collect())
-    };
-    let mut run = on_source(Block::Run)?;
+    let run = script::alone(reading.server(), CopyPart::KIND, Block::Run, &context)?;
+    let mut run: Vec<Statement> = run.into_iter().map(by_wire).collect();
     for statement in run.iter_mut().skip(1) {
         statement.on = Server::Target;
         statement.transaction = Transaction::Guarded;
     }
     Ok(Script {
-        before: on_source(Block::Before)?,
+        before: reading.before(facts, Session::Wire),
         run,
-        after: on_source(Block::After)?,
+        after: reading.after(facts, Session::Wire),
         undo: Undo::Statements(script::guarded(CopyPart::KIND, Block::Undo, &context)?),
     })
 }
@@ -164,10 +186,10 @@ fn by_wire(statement: Statement) -> Statement {
 /// Copies all members through one transaction on each side.
 async fn copy(context: &StepContext, call: &Call) -> Result<Value, Failure> {
     let encoding = Some(context.facts().source.database.encoding.as_str());
-    let mut source = context.wire(Server::Source, encoding).await?;
+    let mut source = context.wire(read_from(call), encoding).await?;
     let mut target = context.wire(Server::Target, encoding).await?;
     refuse_rewritten(context, call).await?;
-    open_snapshot(context, call, &mut source).await?;
+    reading::send(context, call, &mut *source, &call.node.before).await?;
 
     let observed = Observed::default();
     let fill = Fill { call, tag: context.tag(), observed: &observed };
@@ -179,8 +201,7 @@ async fn copy(context: &StepContext, call: &Call) -> Result<Value, Failure> {
     };
     let copied = relay(&mut source, &out, transaction.carrier(), &into, &progress).await;
     let checked = match copied {
-        // Our own lock on the table has held since its COPY began.
-        Ok(copied) => refuse_rewritten(context, call).await.map(|()| copied),
+        Ok(copied) => prove_unmoved(context, call, &mut source).await.map(|()| copied),
         Err(failure) => Err(explained(failure, call)),
     };
     let copied = match checked {
@@ -198,23 +219,30 @@ async fn copy(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         .map(|(member, copied)| (member.key.as_str(), Some(copied.rows)))
         .collect();
     transaction.commit(call, &members).await?;
-    close(call, &mut source).await;
     Ok(totals(&copied))
 }
 
-/// Opens the source's transaction in the held snapshot.
-async fn open_snapshot(
+/// The server that the rows are read from.
+fn read_from(call: &Call) -> Server {
+    call.node.before.first().map_or(Server::Source, |begin| begin.on)
+}
+
+/// Proves, before anything is committed, that nothing was rewritten or replayed meanwhile.
+async fn prove_unmoved(
     context: &StepContext,
     call: &Call,
     source: &mut Wire,
 ) -> Result<(), Failure> {
-    let observed = Observed::default();
-    let fill = Fill { call, tag: context.tag(), observed: &observed };
-    for statement in &call.node.before {
-        let text = fill.text("", statement)?;
-        source.execute(&text).await.map_err(|failure| script::snapshot_gone(failure, statement))?;
+    // Our own lock on the table has held since its COPY began.
+    refuse_rewritten(context, call).await?;
+    match reading::send(context, call, source, &call.node.after).await {
+        // A snapshot that was read from proves itself: nothing is lost if its server is gone by now.
+        Err(failure) if read_from(call) == Server::Source => {
+            tracing::debug!(%failure, "the source went away after its rows were read");
+            Ok(())
+        }
+        sent => sent,
     }
-    Ok(())
 }
 
 /// The COPY statements of all members, of the source and of the target.
@@ -222,7 +250,7 @@ fn both_sides(fill: &Fill<'_>, call: &Call) -> Result<(Vec<String>, Vec<String>)
     let (mut out, mut into) = (Vec::new(), Vec::new());
     for member in &call.node.members {
         for statement in &member.run {
-            let side = if statement.on == Server::Source { &mut out } else { &mut into };
+            let side = if statement.on == Server::Target { &mut into } else { &mut out };
             side.push(fill.text(&member.key, statement)?);
         }
     }
@@ -257,15 +285,6 @@ async fn refuse_rewritten(context: &StepContext, call: &Call) -> Result<(), Fail
         }
     }
     Ok(())
-}
-
-/// It only read: nothing is lost if the source is gone by now.
-async fn close(call: &Call, source: &mut Wire) {
-    for statement in &call.node.after {
-        if let Err(failure) = source.execute(&statement.shown()).await {
-            tracing::debug!(%failure, "the source went away after its rows were in");
-        }
-    }
 }
 
 fn explained(failure: Failure, call: &Call) -> Failure {

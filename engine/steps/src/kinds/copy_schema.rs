@@ -3,6 +3,8 @@
 mod part;
 mod public_schema;
 
+use std::collections::BTreeSet;
+
 use pgkedge_model::{
     Call, Draft, Entry, Expansion, Failure, Finding, Fold, Leaves, Object, Script, SecretString,
     Section, Server, Touch, Undo, quote_literal,
@@ -73,9 +75,10 @@ impl Step for CopySchema {
             drafts.extend(public_schema::drop_empty(expansion));
         }
         let chosen = chosen(params, expansion);
+        let numbers: BTreeSet<u32> = chosen.iter().map(|entry| entry.number).collect();
         drafts.reserve(chosen.len());
         for entry in chosen {
-            drafts.extend(draft(entry, expansion)?);
+            drafts.extend(draft(entry, &numbers, expansion)?);
         }
         Ok(drafts)
     }
@@ -98,10 +101,10 @@ fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
     let by_number = |number: u32| expansion.source.entries.get(&number).copied();
     let wants_post = params.section == Section::PostData;
     let is_wanted = |entry: &&'a Entry| {
-        let part = part::of(entry, &by_number);
-        part != SchemaPart::Subscriptions
-            && !params.without.contains(&part)
-            && params.only.as_ref().is_none_or(|only| only.contains(&part))
+        let is_named = |parts: &[SchemaPart]| part::is_named(parts, entry, &by_number);
+        part::of(entry, &by_number) != SchemaPart::Subscriptions
+            && !is_named(&params.without)
+            && params.only.as_deref().is_none_or(is_named)
             && !expansion.excluded_entries.contains(&entry.number)
     };
     expansion
@@ -115,14 +118,19 @@ fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
 }
 
 /// Owners and grantees must be there before; which entry names which role only its text knows.
-fn touches(entry: &Entry) -> Vec<Touch> {
+fn touches(entry: &Entry, expansion: &Expansion<'_>) -> Vec<Touch> {
     let mut touches = archive::touches(entry);
     touches.push(Touch::read(Object::new("roles", Server::Target)));
+    touches.extend(part::rows_before(entry, expansion));
     touches
 }
 
 /// The draft of one entry; none where nothing is to be done.
-fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<Finding>> {
+fn draft(
+    entry: &Entry,
+    chosen: &BTreeSet<u32>,
+    expansion: &Expansion<'_>,
+) -> Result<Option<Draft>, Vec<Finding>> {
     let statements = statements(entry, expansion);
     if statements.is_empty() {
         return Ok(None);
@@ -133,7 +141,7 @@ fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<
         "settings": archive::settings(entry, major),
         "statements": statements,
         "withheld": withheld.then_some(OPTIONS),
-        "undo": undo(entry, expansion),
+        "undo": undo(entry, chosen, expansion),
     });
     let user_mapping = UserMapping::of(entry).filter(|_| withheld);
     Ok(Some(Draft {
@@ -142,7 +150,7 @@ fn draft(entry: &Entry, expansion: &Expansion<'_>) -> Result<Option<Draft>, Vec<
             Some(_) => json!(MemberParams { user_mapping }),
             None => Value::Null,
         },
-        touches: touches(entry),
+        touches: touches(entry, expansion),
         script: Script {
             run: script::guarded(CopySchema::KIND, Block::Run, &context)?,
             undo: match script::guarded(CopySchema::KIND, Block::Undo, &context)? {
@@ -181,7 +189,12 @@ fn is_comment_on_foreign_extension(entry: &Entry, expansion: &Expansion<'_>) -> 
         })
 }
 
-fn undo(entry: &Entry, expansion: &Expansion<'_>) -> Vec<String> {
+fn undo(entry: &Entry, chosen: &BTreeSet<u32>, expansion: &Expansion<'_>) -> Vec<String> {
+    // The trigger of the partitioned table is another step's, and stays when this one is undone.
+    let stays = !entry.depends.iter().any(|need| chosen.contains(need));
+    if let Some(switched) = part::switched_back(entry).filter(|_| stays) {
+        return vec![switched];
+    }
     if public_schema::is_entry(entry) || public_schema::is_attached_to_it(entry) {
         return public_schema::restore(entry, expansion);
     }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::hold_snapshot::is_known;
 use crate::step::Step;
 
 pub(crate) struct ReleaseSnapshot;
@@ -29,6 +30,9 @@ impl Step for ReleaseSnapshot {
         expansion: &Expansion<'_>,
     ) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Once = expansion.item else { return Ok(Vec::new()) };
+        if is_known(expansion) && !expansion.capture.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(vec![Draft {
             key: String::new(),
             params: Value::Null,
@@ -44,6 +48,7 @@ impl Step for ReleaseSnapshot {
 
 #[cfg(test)]
 mod tests {
+    use pgkedge_model::{CaptureFrom, Lsn};
     use serde_json::json;
 
     use super::*;
@@ -57,6 +62,15 @@ mod tests {
         assert_eq!(drafts[0].script, Script::default());
         let snapshot = Object::new("snapshot", Server::Source);
         assert_eq!(drafts[0].touches, [Touch::write(snapshot)]);
+    }
+
+    #[test]
+    fn where_the_plan_says_itself_where_capture_begins_there_is_nothing_to_let_go_of() {
+        let mut sample = Sample::default();
+        sample.settings.change_capture.from = CaptureFrom::Lsn(Lsn(1));
+        sample.slot("orders", Vec::new());
+        let drafts = sample.expand::<ReleaseSnapshot>(json!({ "service": "snapshot" })).unwrap();
+        assert!(drafts.is_empty());
     }
 
     #[test]

@@ -5,9 +5,9 @@ use pgkedge_render::Block;
 use serde_json::{Value, json};
 
 use super::create_constraint::{constraint, table};
-use super::create_foreign_key::{data_of_both, is_validated_later, unknown};
+use super::create_foreign_key::{Params, data_of_both, is_validated_later, unknown};
 use super::create_index::fold;
-use crate::step::{NoParams, Step};
+use crate::step::Step;
 use crate::{archive, script};
 
 pub(crate) struct ValidateForeignKey;
@@ -17,16 +17,16 @@ impl Step for ValidateForeignKey {
     const ABOUT: &'static str = "Checks the rows of a foreign key that was added without a check.";
     const LEAVES: Leaves = Leaves::Result;
     const EACH: &'static [Each] = &[Each::ForeignKey];
-    type Params = NoParams;
+    type Params = Params;
 
-    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+    fn expand(params: &Params, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Entry(entry) = expansion.item else { return Ok(Vec::new()) };
         let Some((key, table)) =
             constraint(expansion, entry).and_then(|key| Some((key, table(expansion, key)?)))
         else {
             return Err(vec![unknown(entry)]);
         };
-        if !is_validated_later(expansion, key, table) {
+        if !params.takes(expansion, key) || !is_validated_later(expansion, key, table) {
             return Ok(Vec::new());
         }
         let context = json!({ "table": table.name, "constraint": key.name });
@@ -62,6 +62,17 @@ mod tests {
             ["alter table public.child validate constraint \"f k\""]
         );
         assert_eq!(drafts[0].touches[0], Touch::read(Object::new("entry", 11)));
+    }
+
+    #[test]
+    fn a_key_between_two_slots_is_another_steps() {
+        let mut sample = Sample::with_foreign_key();
+        sample.on_slots(&[("one", &["child"]), ("two", &["parent"])]);
+        let taken = |slots: &str| {
+            let params = json!({ "slots": slots });
+            sample.expand_entry::<ValidateForeignKey>(11, params).unwrap().len()
+        };
+        assert_eq!((taken("all"), taken("same"), taken("crossing")), (1, 0, 1));
     }
 
     #[test]

@@ -3,24 +3,61 @@
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Call, Draft, Each, Expansion, Failure, Finding, Fold, Item, Leaves, Object, QualifiedName,
-    Script, Server, Table, TableKind, Touch,
+    Call, CutoverVerify, Draft, Each, Expansion, Failure, Finding, Fold, Item, Leaves, Object,
+    QualifiedName, Script, Server, Session, Table, TableKind, Touch, Undo, UnloggedPolicy,
+    VerifyMethod,
 };
 use pgkedge_verify::{compare_materialized_views, compare_tables};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::comparing::{Readers, outcome};
 use crate::context::StepContext;
 use crate::partitions::{is_first_leaf, leaves};
-use crate::step::{NoParams, Step};
+use crate::reading::{self, Reading};
+use crate::step::Step;
 
 pub(crate) struct Verify;
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyParams {
+    /// What the target is compared with. Unlogged tables and materialized views only with the
+    /// source as it is.
+    #[serde(default)]
+    against: Against,
+    /// Where it stands in the move: at the cutover `cutover.verify` says how, and whether at all.
+    #[serde(default)]
+    at: Option<Moment>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Against {
+    /// The source as it is.
+    #[default]
+    Source,
+    /// The snapshot that is held.
+    Snapshot,
+    /// The replica, paused.
+    Replica,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Moment {
+    /// Nobody writes to the source any more.
+    Cutover,
+}
 
 /// A member of the step.
 #[derive(Serialize, Deserialize)]
 struct VerifyMember {
     table: QualifiedName,
+    /// How it is compared; none as `verify.method` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<VerifyMethod>,
 }
 
 impl Step for Verify {
@@ -30,26 +67,32 @@ impl Step for Verify {
     const LEAVES: Leaves = Leaves::Nothing;
     const EACH: &'static [Each] = &[Each::Table, Each::MaterializedView];
     const SERVERS: &'static [Server] = &[Server::Source, Server::Target];
-    type Params = NoParams;
+    type Params = VerifyParams;
 
-    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+    fn expand(
+        params: &VerifyParams,
+        expansion: &Expansion<'_>,
+    ) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Table(table) = expansion.item else { return Ok(Vec::new()) };
         let through_root = table.partition.as_ref().filter(|partition| partition.through_root);
-        let Some(partition) = through_root else {
-            return Ok(vec![draft(expansion, &table.name, &[table])]);
+        let (name, tables) = match through_root {
+            None => (&table.name, vec![table]),
+            // A row may be in another leaf on the target: only the whole tree can be compared.
+            Some(_) if !is_first_leaf(expansion, table) => return Ok(Vec::new()),
+            Some(partition) => (&partition.root, leaves(expansion, &partition.root).collect()),
         };
-        // A row may be in another leaf on the target: only the whole tree can be compared.
-        if !is_first_leaf(expansion, table) {
+        if !tables.iter().all(|table| is_compared(*params, expansion, table)) {
             return Ok(Vec::new());
         }
-        let leaves: Vec<&Table> = leaves(expansion, &partition.root).collect();
-        Ok(vec![draft(expansion, &partition.root, &leaves)])
+        Ok(vec![draft(*params, expansion, name, &tables)])
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let mut names = BTreeSet::new();
+        let (mut names, mut method) = (BTreeSet::new(), context.settings().verify.method);
         for member in &call.node.members {
-            names.insert(context.member::<VerifyMember>(&call.node, member)?.table);
+            let member: VerifyMember = context.member(&call.node, member)?;
+            names.insert(member.table);
+            method = member.method.unwrap_or(method);
         }
         let source = &context.facts().source;
         let (views, tables): (Vec<&Table>, Vec<&Table>) = source
@@ -57,25 +100,75 @@ impl Step for Verify {
             .iter()
             .filter(|table| names.contains(&table.name))
             .partition(|table| table.kind == TableKind::MaterializedView);
-        let readers = Readers::open(context).await?;
+        let server = call.node.before.first().map_or(Server::Source, |begin| begin.on);
+        let mut readers = Readers::open_on(context, server).await?;
         let all: Vec<&Table> = tables.iter().chain(&views).copied().collect();
-        let plan = readers.plan(context, &all, context.settings().verify.method).await?;
+        // Before the transaction is opened: what it asks may fail, and does no harm then.
+        let plan = readers.plan(context, &all, method).await?;
+        reading::send(context, call, readers.source(), &call.node.before).await?;
         let sides = readers.sides();
         let mut found = compare_tables(sides, &tables, &source.types, &plan).await?;
         found.absorb(compare_materialized_views(sides, &views, &source.types, &plan).await?);
+        reading::send(context, call, readers.source(), &call.node.after).await?;
         outcome("rows", &found)
     }
 }
 
-fn draft(expansion: &Expansion<'_>, name: &QualifiedName, tables: &[&Table]) -> Draft {
+/// Whether both sides can be expected to hold the same rows.
+fn is_compared(params: VerifyParams, expansion: &Expansion<'_>, table: &Table) -> bool {
+    if params.against != Against::Source {
+        return !table.unlogged && table.kind != TableKind::MaterializedView;
+    }
+    let settings = expansion.settings;
+    let is_cutover = params.at == Some(Moment::Cutover);
+    let stays = table.unlogged && settings.unlogged == UnloggedPolicy::SchemaOnly;
+    !is_cutover || (settings.cutover.verify != CutoverVerify::None && !stays)
+}
+
+fn reading<'a>(
+    params: VerifyParams,
+    expansion: &Expansion<'a>,
+    table: &Table,
+) -> Option<Reading<'a>> {
+    match params.against {
+        Against::Source => None,
+        Against::Snapshot => Some(Reading::Snapshot),
+        Against::Replica => Some(Reading::Paused(reading::slot_of(expansion, &table.name))),
+    }
+}
+
+fn method(params: VerifyParams, expansion: &Expansion<'_>) -> Option<VerifyMethod> {
+    let is_cutover = params.at == Some(Moment::Cutover);
+    (is_cutover && expansion.settings.cutover.verify == CutoverVerify::Counts)
+        .then_some(VerifyMethod::Count)
+}
+
+fn draft(
+    params: VerifyParams,
+    expansion: &Expansion<'_>,
+    name: &QualifiedName,
+    tables: &[&Table],
+) -> Draft {
     let cost = tables.iter().map(|table| table.bytes).sum();
     let is_small = cost <= expansion.settings.load.bundle_below.0;
-    let read = |table: &&Table| Touch::read(Object::new("data", &table.name));
+    let mut touches: Vec<Touch> =
+        tables.iter().map(|table| Touch::read(Object::new("data", &table.name))).collect();
+    let mut script = Script::default();
+    if let Some(reading) = tables.first().and_then(|table| reading(params, expansion, table)) {
+        let slot = reading::slot_of(expansion, &tables[0].name);
+        touches.extend(reading.touches(slot));
+        script = Script {
+            before: reading.before(expansion.facts, Session::Sql),
+            run: Vec::new(),
+            after: reading.after(expansion.facts, Session::Sql),
+            undo: Undo::Nothing,
+        };
+    }
     Draft {
         key: name.to_string(),
-        params: json!({ "table": name }),
-        touches: tables.iter().map(read).collect(),
-        script: Script::default(),
+        params: json!(VerifyMember { table: name.clone(), method: method(params, expansion) }),
+        touches,
+        script,
         cost,
         fold: if is_small { Fold::Small } else { Fold::Alone },
         stops: None,

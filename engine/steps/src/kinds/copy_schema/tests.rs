@@ -168,3 +168,104 @@ fn grants_go_with_their_object_unless_it_is_the_systems_own() {
     );
     assert!(undo_of(&drafts[2]).is_empty());
 }
+
+/// Triggers of a partitioned table: one that fires always, whose copy is switched off in a
+/// partition, and one whose copy alone fires on a replica; and a rule that fires always.
+fn held() -> Sample {
+    let create = |name: &str| format!("CREATE TRIGGER {name} AFTER INSERT ON public.r");
+    let always = "ALTER TABLE public.r ENABLE ALWAYS TRIGGER held";
+    let mut comment = entry(3, "COMMENT", "TRIGGER held ON r", &["COMMENT ON TRIGGER held"]);
+    comment.depends = vec![2];
+    let mut off = entry(4, "TRIGGER", "r1 held", &["ALTER TABLE public.r1 DISABLE TRIGGER held"]);
+    off.depends = vec![2];
+    off.object = Some(("trigger".into(), "held on public.r1".into()));
+    let mut copy = entry(6, "TRIGGER", "r2 p", &["ALTER TABLE public.r2 ENABLE REPLICA TRIGGER p"]);
+    copy.depends = vec![5];
+    copy.object = Some(("trigger".into(), "p on public.r2".into()));
+    let rule = "CREATE RULE ru AS ON INSERT TO public.x DO SELECT ' ENABLE ALWAYS RULE '";
+    let mut trigger = entry(2, "TRIGGER", "r held", &[&create("held"), always]);
+    trigger.object = Some(("trigger".into(), "held on public.r".into()));
+    sample(vec![
+        trigger,
+        comment,
+        off,
+        entry(5, "TRIGGER", "r p", &[&create("p")]),
+        copy,
+        entry(7, "RULE", "x ru", &[rule]),
+        entry(8, "RULE", "x on", &[rule, "ALTER TABLE public.x ENABLE ALWAYS RULE \"on\""]),
+        entry(9, "PUBLICATION", "p", &["CREATE PUBLICATION p"]),
+        entry(10, "PUBLICATION TABLE", "p r", &["ALTER PUBLICATION p ADD TABLE ONLY public.r"]),
+        entry(11, "PUBLICATION TABLES IN SCHEMA", "p s", &["ALTER PUBLICATION p ADD TABLES"]),
+    ])
+}
+
+const HELD: [&str; 5] = [
+    "TRIGGER public.r held",
+    "COMMENT public.TRIGGER held ON r",
+    "TRIGGER public.r1 held",
+    "TRIGGER public.r2 p",
+    "RULE public.x on",
+];
+
+#[test]
+fn what_fires_while_changes_are_applied_comes_by_itself() {
+    let sample = held();
+    let post = |rest: Value| {
+        let mut params = json!({ "section": "post-data" });
+        params.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        keys(&sample, params)
+    };
+    assert_eq!(post(json!({ "only": ["held_triggers"] })), HELD);
+    assert_eq!(
+        post(json!({ "without": ["held_triggers", "publications"] })),
+        ["TRIGGER public.r p", "RULE public.x ru"]
+    );
+    assert_eq!(post(json!({ "only": ["held_triggers", "publications"] })).len(), HELD.len() + 3);
+}
+
+#[test]
+fn held_triggers_and_rules_are_triggers_and_rules() {
+    let sample = held();
+    let params = json!({ "section": "post-data", "only": ["triggers"] });
+    assert_eq!(keys(&sample, params).len(), 5);
+    let params = json!({ "section": "post-data", "without": ["triggers", "publications"] });
+    assert_eq!(keys(&sample, params), ["RULE public.x ru", "RULE public.x on"]);
+    let params =
+        json!({ "section": "post-data", "only": ["triggers"], "without": ["held_triggers"] });
+    assert_eq!(keys(&sample, params), ["TRIGGER public.r p"]);
+}
+
+#[test]
+fn a_partitions_copy_of_a_trigger_is_switched_back_where_the_trigger_stays() {
+    let sample = held();
+    let undo = |params: Value, key: &str| {
+        let drafts = sample.expand::<CopySchema>(params).unwrap();
+        undo_of(drafts.iter().find(|draft| draft.key == key).unwrap())
+    };
+    let only = json!({ "section": "post-data", "only": ["held_triggers"] });
+    assert_eq!(
+        undo(only.clone(), "TRIGGER public.r2 p"),
+        ["ALTER TABLE public.r2 ENABLE TRIGGER p"]
+    );
+    assert_eq!(undo(only.clone(), HELD[0]), ["drop trigger if exists held on public.r"]);
+    assert!(undo(only, "TRIGGER public.r1 held").is_empty());
+    assert!(undo(json!({ "section": "post-data" }), "TRIGGER public.r2 p").is_empty());
+}
+
+#[test]
+fn a_held_trigger_waits_for_the_rows_of_its_table_and_its_partitions() {
+    let mut sample = held();
+    sample.table(20, "public", "r").kind = pgkedge_model::TableKind::Partitioned;
+    let root = sample.facts.source.tables[0].name.clone();
+    sample.table(21, "public", "r1").partition =
+        Some(pgkedge_model::PartitionFacts { parent: root.clone(), root, through_root: false });
+    sample.table(22, "public", "other");
+    let drafts = sample.expand::<CopySchema>(json!({ "section": "post-data" })).unwrap();
+    let reads = |key: &str| {
+        let draft = drafts.iter().find(|draft| draft.key == key).unwrap();
+        let data = draft.touches.iter().filter(|touch| touch.object.0.starts_with("data:"));
+        data.map(|touch| touch.object.0.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(reads(HELD[0]), ["data:public.r", "data:public.r1"]);
+    assert!(reads("TRIGGER public.r p").is_empty());
+}
