@@ -5,10 +5,19 @@ use std::path::{Path, PathBuf};
 
 use pgkedge_plan::Pipelines;
 
-const BUILT_IN: &[(&str, &str)] = &[("full-load", include_str!("../../pipelines/full-load.yaml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("full-load", include_str!("../../pipelines/full-load.yaml")),
+    ("full-load-and-capture", include_str!("../../pipelines/full-load-and-capture.yaml")),
+    ("paused-replica", include_str!("../../pipelines/paused-replica.yaml")),
+    ("capture-only", include_str!("../../pipelines/capture-only.yaml")),
+];
 
 /// Phases that pipelines include.
-const PARTS: &[(&str, &str)] = &[];
+const PARTS: &[(&str, &str)] = &[
+    ("drain", include_str!("../../pipelines/parts/drain.yaml")),
+    ("held", include_str!("../../pipelines/parts/held.yaml")),
+    ("open", include_str!("../../pipelines/parts/open.yaml")),
+];
 
 /// Finds pipelines by name, or by a path that starts at the plan's folder.
 pub(crate) struct PipelineFiles {

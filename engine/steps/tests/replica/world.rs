@@ -280,6 +280,7 @@ fn header(facts: Facts) -> RunHeader {
         databases: BTreeMap::new(),
         settings: Settings::default(),
         facts,
+        capture: Capture::default(),
         graph: StepGraph::seal(Vec::new(), Vec::new(), BTreeMap::new()).unwrap(),
     }
 }

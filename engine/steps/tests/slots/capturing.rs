@@ -250,6 +250,7 @@ fn header(facts: Facts, settings: Settings) -> RunHeader {
         databases: BTreeMap::new(),
         settings,
         facts,
+        capture: Capture::default(),
         graph: StepGraph::seal(Vec::new(), Vec::new(), BTreeMap::new()).unwrap(),
     }
 }
