@@ -11,6 +11,7 @@ use pgkedge_model::{
 use serde::Serialize;
 
 use crate::numbers;
+use crate::streams::StreamReport;
 
 /// A run at a point, for `status`, and for the last words of `run`.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) phases: Vec<PhaseReport>,
     pub(crate) running: Vec<RunningStep>,
     pub(crate) failed: Vec<FailedStep>,
+    /// Streams of changes, as the run's watch last noted them.
+    pub(crate) streams: Vec<StreamReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +77,7 @@ impl Report {
             phases: phases(header, &checkpoint, records, now),
             running: running(header, &checkpoint, &started),
             failed: failed(header, &checkpoint),
+            streams: StreamReport::all(&header.graph, records),
         }
     }
 

@@ -299,6 +299,7 @@ fn performer(
         plan_path: "plan.yaml".to_owned(),
         databases: BTreeMap::new(),
         settings: Settings::default(),
+        capture: Capture { slots: vec![slot()] },
         facts,
         graph: StepGraph::seal(Vec::new(), steps, BTreeMap::new()).unwrap(),
     });
