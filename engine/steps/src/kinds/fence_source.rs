@@ -83,15 +83,17 @@ impl Step for FenceSource {
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let fence = Fence::of(call)?;
         let session = context.sql(Server::Source).await?;
-        let noted = match Noted::of(call)? {
-            Some(noted) => noted,
-            None => {
-                clients::check_endable(context, &session).await?;
-                let kept = kept(context, call, &session).await?;
-                Noted::take(&session, call, kept).await?
-            }
+        let noted = if let Some(noted) = Noted::of(call)? {
+            noted
+        } else {
+            clients::check_endable(context, &session).await?;
+            let kept = kept(context, call, &session).await?;
+            Noted::take(&session, call, kept).await?
         };
         fence.close(context, call, &session, &noted).await?;
+        if context.settings().cutover.prepared_transactions == PreparedTransactions::Refuse {
+            clients::await_unprepared(context, call, &session).await?;
+        }
         clients::end_all(context, call, &session, fence.end).await?;
         fence.settle_prepared(context, call, &session).await?;
         let output = output(&session, &noted).await?;
@@ -112,7 +114,7 @@ impl Step for FenceSource {
 
     async fn undo(context: &StepContext, call: &Call) -> Result<(), Failure> {
         let Some(noted) = Noted::of(call)? else { return Ok(()) };
-        let statements = undo_statements(call);
+        let statements = access::undo_statements(call);
         let [begin, middle @ .., commit] = statements else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
@@ -138,8 +140,7 @@ struct Fence<'a> {
 
 impl<'a> Fence<'a> {
     fn of(call: &'a Call) -> Result<Self, Failure> {
-        let run = call.node.members.first().map(|member| member.run.as_slice()).unwrap_or_default();
-        let [begin, close @ .., commit, end, roll_back] = run else {
+        let [begin, close @ .., commit, end, roll_back] = access::run_statements(call) else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
         Ok(Self { begin, close, commit, end, roll_back })
@@ -195,13 +196,6 @@ impl<'a> Fence<'a> {
     }
 }
 
-fn undo_statements(call: &Call) -> &[Statement] {
-    match call.node.members.first().map(|member| &member.undo) {
-        Some(Undo::Statements(statements)) => statements,
-        Some(Undo::Nothing | Undo::Irreversible(_)) | None => &[],
-    }
-}
-
 /// Sends statements of one transaction, one after the other.
 async fn send(session: &Sql, texts: &[String]) -> Result<(), Failure> {
     for text in texts {
@@ -235,23 +229,7 @@ async fn readers(
     call: &Call,
     session: &Sql,
 ) -> Result<Vec<String>, Failure> {
-    let Some(member) = call.node.members.first() else { return Ok(Vec::new()) };
-    let FenceMember { slots } = context.member(&call.node, member)?;
-    if slots.is_empty() {
-        return Ok(Vec::new());
-    }
-    let name = |slot: &SlotName| match slot.existing {
-        true => quote_literal(&slot.name),
-        false => quote_literal(&format!("pgkedge_{}_{}", slot.name, context.tag())),
-    };
-    let names: Vec<String> = slots.iter().map(name).collect();
-    let query = format!(
-        "select s.slot_name, r.rolname, r.rolsuper from pg_catalog.pg_replication_slots s \
-         left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid \
-         left join pg_catalog.pg_roles r on r.oid = a.usesysid \
-         where s.slot_name in ({}) order by s.slot_name",
-        names.join(", ")
-    );
+    let Some(query) = readers_query(context, call)? else { return Ok(Vec::new()) };
     let deadline = Instant::now() + READER;
     loop {
         let rows = session.rows(&query).await?;
@@ -271,6 +249,25 @@ async fn readers(
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+/// Asks which roles read our slots. Columns: slot, role, whether it is a superuser.
+fn readers_query(context: &StepContext, call: &Call) -> Result<Option<String>, Failure> {
+    let Some(member) = call.node.members.first() else { return Ok(None) };
+    let FenceMember { slots } = context.member(&call.node, member)?;
+    let name = |slot: &SlotName| {
+        let ours = format!("pgkedge_{}_{}", slot.name, context.tag());
+        quote_literal(if slot.existing { &slot.name } else { &ours })
+    };
+    let names: Vec<String> = slots.iter().map(name).collect();
+    let query = format!(
+        "select s.slot_name, r.rolname, r.rolsuper from pg_catalog.pg_replication_slots s \
+         left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid \
+         left join pg_catalog.pg_roles r on r.oid = a.usesysid \
+         where s.slot_name in ({}) order by s.slot_name",
+        names.join(", ")
+    );
+    Ok((!names.is_empty()).then_some(query))
 }
 
 /// `kept` is an array as PostgreSQL writes it.

@@ -53,8 +53,7 @@ impl Step for OpenTarget {
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let (closed_by, noted) = closed(call)?;
-        let run = call.node.members.first().map(|member| member.run.as_slice()).unwrap_or_default();
-        let [open @ .., forget] = run else {
+        let [open @ .., forget] = access::run_statements(call) else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
         let writer = Writer { context, call };
@@ -80,10 +79,9 @@ impl Step for OpenTarget {
 
     async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure> {
         let pause = call.notes.get(PAUSE).cloned().unwrap_or_default();
-        Ok(match script::probe(context, call).await? {
-            Probe::Applied(_) => Probe::Applied(json!({ PAUSE: pause })),
-            other => other,
-        })
+        let found = script::probe(context, call).await?;
+        let holds = matches!(found, Probe::Applied(_));
+        Ok(if holds { Probe::Applied(json!({ PAUSE: pause })) } else { found })
     }
 }
 
