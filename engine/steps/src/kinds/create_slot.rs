@@ -65,12 +65,10 @@ impl Step for CreateSlot {
             fit(&name, rows.first())?;
             let since = decodable_since(context, call, &name).await?;
             return Ok(json!({ "slot": name, "since": since }));
-        } else {
-            let session = context.sql(Server::Source).await?;
-            let process_id = process_id(&session).await?;
-            let creating = session.execute(&texts[0]);
-            created(context, call, process_id, &name, creating).await?;
         }
+        let session = context.sql(Server::Source).await?;
+        let process_id = process_id(&session).await?;
+        created(context, call, process_id, &name, session.execute(&texts[0])).await?;
         Ok(json!({ "slot": name }))
     }
 
