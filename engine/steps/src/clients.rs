@@ -91,13 +91,14 @@ pub(crate) async fn end_all(
     session: &Sql,
     statement: &Statement,
 ) -> Result<(), Failure> {
+    let reader = context.read(session.server()).await?;
     let deadline = Instant::now() + ENDING;
     let mut quiet = 0;
     while quiet < QUIET_READS {
-        let clients = seen(context, session).await?;
+        let clients = seen(context, &reader).await?;
         quiet = if clients.is_empty() { quiet + 1 } else { 0 };
         if !clients.is_empty() && Instant::now() > deadline {
-            return Err(still_there(session, &clients).await?);
+            return Err(still_there(&reader, &clients).await?);
         }
         let (ended, others): (Vec<_>, Vec<_>) = clients.iter().partition(|one| one.may_end);
         if let Some(one) = others.first() {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::context::StepContext;
 use crate::replica::{Replay, ReplayState};
 use crate::script;
-use crate::slots::SlotMember;
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 
 /// How often the replica is asked.
 const PULSE: Duration = Duration::from_millis(250);
@@ -29,7 +29,7 @@ pub(crate) struct AwaitReplica;
 /// The only member of the step.
 #[derive(Serialize, Deserialize)]
 struct AwaitMember {
-    slots: Vec<SlotMember>,
+    slots: Vec<Stream>,
 }
 
 impl Step for AwaitReplica {
@@ -48,7 +48,7 @@ impl Step for AwaitReplica {
         touches.push(Touch::write(Object::new("replay", Server::Replica)));
         Ok(vec![Draft {
             key: String::new(),
-            params: json!(AwaitMember { slots: slots.iter().map(SlotMember::from).collect() }),
+            params: json!(AwaitMember { slots: slots.iter().map(Stream::from).collect() }),
             touches,
             script: Script {
                 run: script::alone(Server::Source, Self::KIND, Block::Run, &json!({}))?,
@@ -106,7 +106,7 @@ async fn wanted(context: &StepContext, call: &Call, source: &Sql) -> Result<Lsn,
     let mut names = Vec::new();
     for member in &call.node.members {
         let AwaitMember { slots } = context.member(&call.node, member)?;
-        names.extend(slots.iter().map(|slot| quote_literal(&slot.name(context.tag()))));
+        names.extend(slots.iter().map(|slot| quote_literal(&slot.slot_name(context.tag()))));
     }
     let confirmed = match names.len() {
         0 => "null".to_owned(),

@@ -82,13 +82,14 @@ impl Step for FenceSource {
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let fence = Fence::of(call)?;
-        let session = context.sql(Server::Source).await?;
+        let (session, reader) =
+            (context.sql(Server::Source).await?, context.read(Server::Source).await?);
         let noted = if let Some(noted) = Noted::of(call)? {
             noted
         } else {
-            clients::check_endable(context, &session).await?;
-            let kept = kept(context, call, &session).await?;
-            Noted::take(&session, call, kept).await?
+            clients::check_endable(context, &reader).await?;
+            let kept = kept(context, call, &reader).await?;
+            Noted::take(&reader, call, kept).await?
         };
         fence.close(context, call, &session, &noted).await?;
         if context.settings().cutover.prepared_transactions == PreparedTransactions::Refuse {
@@ -96,7 +97,7 @@ impl Step for FenceSource {
         }
         clients::end_all(context, call, &session, fence.end).await?;
         fence.settle_prepared(context, call, &session).await?;
-        let output = output(&session, &noted).await?;
+        let output = output(&reader, &noted).await?;
         if let Some(named) = named_superusers(&output) {
             call.reporter.waiting(&format!("nothing; superusers can still write: {named}"));
         }
@@ -118,14 +119,15 @@ impl Step for FenceSource {
         let [begin, middle @ .., commit] = statements else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
-        let session = context.sql(Server::Source).await?;
+        let (session, reader) =
+            (context.sql(Server::Source).await?, context.read(Server::Source).await?);
         let writer = Writer { context, call };
-        let roles = access::roles(&session).await?;
+        let roles = access::roles(&reader).await?;
         let mut texts = vec![writer.text(begin, &[])?];
         texts.extend(writer.opening(&noted, &roles, middle)?);
         texts.push(writer.text(commit, &[])?);
         send(&session, &texts).await?;
-        access::check_put_back(&session, &noted).await
+        access::check_put_back(&reader, &noted).await
     }
 }
 
@@ -154,13 +156,14 @@ impl<'a> Fence<'a> {
         session: &Sql,
         noted: &Noted,
     ) -> Result<(), Failure> {
-        let now = Access::read(session).await?;
+        let reader = context.read(Server::Source).await?;
+        let now = Access::read(&reader).await?;
         let writer = Writer { context, call };
         let mut texts = vec![writer.text(self.begin, &[])?];
         texts.extend(writer.closing(noted, &now, self.close)?);
         texts.push(writer.text(self.commit, &[])?);
         send(session, &texts).await?;
-        let left = Access::read(session).await?;
+        let left = Access::read(&reader).await?;
         if left.is_closed(&noted.kept) {
             return Ok(());
         }
@@ -177,7 +180,7 @@ impl<'a> Fence<'a> {
         call: &Call,
         session: &Sql,
     ) -> Result<(), Failure> {
-        let prepared = clients::prepared(session).await?;
+        let prepared = clients::prepared(&*context.read(Server::Source).await?).await?;
         match context.settings().cutover.prepared_transactions {
             PreparedTransactions::Refuse if !prepared.is_empty() => {
                 Err(clients::still_prepared(session, &prepared))
