@@ -1,6 +1,6 @@
 # The commands of a developer and of CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix monkey check-more
+.PHONY: help setup setup-rust build fmt demo bench-small test test-offline crash-matrix monkey live pairs check-more
 MAKEFLAGS += --no-print-directory
 
 # rustup's cargo first: a distribution's is often too old.
@@ -49,6 +49,17 @@ crash-matrix: setup ## kills a run around the effect of each step kind, each tim
 monkey: setup ## kills a run at random moments (KILLS=20 SEED=7)
 	@$(if $(KILLS),PGKEDGE_KILLS=$(KILLS)) $(if $(SEED),PGKEDGE_SEED=$(SEED)) \
 		$(CARGO) test --locked --test postgres kills:: -- --nocapture
+
+live: setup ## moves a database that is written to, each pipeline ROUNDS=10 times, each time killed once
+	@$(if $(ROUNDS),PGKEDGE_ROUNDS=$(ROUNDS)) $(if $(SEED),PGKEDGE_SEED=$(SEED)) \
+		$(CARGO) test --locked --test postgres live::rounds -- --ignored --nocapture
+	@cat $(TARGET)/tmp/live.json
+
+pairs: setup ## the same from 13 to 17 and from 15 to 18, on servers from npm
+	@.ci/setup registries && .ci/servers $(TARGET)/servers
+	@PATH="$(abspath $(TARGET)/servers/client/bin):$$PATH" PGKEDGE_SERVERS="$(abspath $(TARGET)/servers)" \
+		$(CARGO) test --locked --test postgres live::pairs -- --ignored --nocapture
+	@cat $(TARGET)/tmp/pairs.json
 
 # Tools that a machine may lack: each is named, and left out where it is missing.
 check-more: setup ## nextest, documentation, advisories, unused dependencies

@@ -15,6 +15,8 @@ use crate::output::Format;
   pgkedge demo                      the whole job on throw-away servers
   pgkedge validate plan.yaml        check the plan, touch nothing
   pgkedge plan plan.yaml            every statement that would be sent
+  pgkedge plan plan.yaml --format markdown --out runbook.md
+                                    the same as a runbook, to be read and ticked off
   pgkedge run plan.yaml             do it; Ctrl-C is safe
   pgkedge resume                    go on after any failure
 
@@ -29,6 +31,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// How data is printed; JSON prints one document, or one a line for streams.
     #[arg(long, global = true, value_enum, default_value_t)]

@@ -7,7 +7,7 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::{Endpoint, Sql};
 use pgkedge_verify::{
-    Comparison, DigestPlan, Scope, Sides, compare_catalogs, compare_large_objects,
+    Comparison, DigestPlan, Scope, Sides, Stand, compare_catalogs, compare_large_objects,
     compare_materialized_views, compare_sequences, compare_tables, settle,
 };
 use serde::Serialize;
@@ -84,7 +84,7 @@ async fn objects(
 ) -> Result<Comparison, Failure> {
     let mut found = Comparison::default();
     if let Some(target) = &facts.target {
-        let scope = Scope { excluded, before: None };
+        let scope = Scope { excluded, ..Scope::default() };
         found.absorb(compare_catalogs(&facts.source, target, scope));
     }
     let kept = |owner: &QualifiedName| !excluded.contains(owner);
@@ -95,7 +95,7 @@ async fn objects(
         .filter(|sequence| sequence.owned_by.as_ref().is_none_or(|(owner, _)| kept(owner)))
         .map(|sequence| &sequence.name)
         .collect();
-    found.absorb(compare_sequences(sides, &sequences).await?);
+    found.absorb(compare_sequences(sides, &sequences, Stand::Equal).await?);
     found.absorb(compare_large_objects(sides, plan).await?);
     Ok(found)
 }

@@ -32,7 +32,9 @@ pub(crate) fn dry_run_options(brief: bool) -> dry_run::Options {
         guard: dry_run::Guard {
             open: vec!["begin".to_owned(), ledger.open_sql()],
             close: vec![effect, "commit".to_owned()],
+            forget: ledger.forget_sql("‹step›"),
         },
+        kinds: pgkedge_steps::kinds(),
         brief,
     }
 }
@@ -92,9 +94,24 @@ fn broken(cause: &RunError, folder: &Path) -> Stop {
             failed("stopped", cause).exit(Exit::Held).help(help)
         }
         RunError::Journal(error) => journal_stop(folder, error),
-        RunError::Over(_) | RunError::UnknownPhase(_) => {
-            Stop::usage(cause.to_string()).exit(Exit::Usage)
+        RunError::Over(_) | RunError::UnknownPhase(_) => Stop::usage(cause.to_string()),
+        RunError::CutWindow { phases, .. } => {
+            let stop = Stop::usage(cause.to_string());
+            match phases.last() {
+                Some(last) => {
+                    stop.help(format!("stop before them, or after the last: --until {last}"))
+                }
+                None => stop,
+            }
         }
+        RunError::Begun(_) => Stop::usage(cause.to_string()).help(format!(
+            "{resume}\nor take back what it did, and all the rest: pgkedge abort --state {}",
+            folder.display()
+        )),
+        RunError::InUse(_) => Stop::usage(cause.to_string()).help(format!(
+            "{resume}\nor remove only what helped the move: pgkedge cleanup --state {}",
+            folder.display()
+        )),
         RunError::Internal(_) => failed("stopped", cause).help(resume),
     }
 }

@@ -24,7 +24,9 @@ fn help_of_every_command_reads_well() {
         "resume",
         "status",
         "log",
+        "verify",
         "approve",
+        "limits",
         "cleanup",
         "abort",
         "sandbox",
@@ -43,6 +45,7 @@ fn help_of_every_command_reads_well() {
 fn wrong_usage_ends_with_2() {
     assert_eq!(pgkedge(&["frobnicate"]).status.code(), Some(2));
     assert_eq!(pgkedge(&["validate", "/nowhere/plan.yaml"]).status.code(), Some(2));
+    assert_eq!(pgkedge(&["plan", "plan.yaml", "--undo"]).status.code(), Some(2));
 }
 
 #[test]

@@ -151,6 +151,20 @@ impl Move {
         self.plan_named("edited", fields)
     }
 
+    /// The sandbox's plan with another pipeline, and with further fields.
+    pub(crate) fn plan_of(&self, pipeline: &str, fields: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
+        let new = format!("pipeline: {pipeline}");
+        let lines = text.lines().map(|line| {
+            let line = if line.starts_with("pipeline: ") { &new } else { line };
+            format!("{line}\n")
+        });
+        let path = self.sandbox.folder.join(format!("{pipeline}.yaml"));
+        let text = format!("{}{fields}", lines.collect::<String>());
+        std::fs::write(&path, text).expect("the plan is written");
+        path
+    }
+
     /// The same, to a file of this name.
     pub(crate) fn plan_named(&self, name: &str, fields: &str) -> PathBuf {
         let text = std::fs::read_to_string(self.plan()).expect("the sandbox wrote a plan");
@@ -247,6 +261,12 @@ pub(crate) fn write_private(path: &Path, content: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, content).expect("the file is written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+}
+
+/// Prints what someone needs who wants to see a failure again.
+#[expect(clippy::print_stdout, reason = "the test runner shows it for a test that failed")]
+pub(crate) fn tell(text: &str) {
+    println!("{text}");
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -6,6 +6,7 @@ mod sweep;
 
 mod conformance;
 mod differences;
+mod documents;
 mod dry_run;
 mod edits;
 mod full_load;

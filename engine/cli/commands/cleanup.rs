@@ -11,6 +11,9 @@ use crate::{engine, plans, runs};
 
 /// Remove what a run created for itself; what it moved stays
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Look for what runs have left behind, whose state is lost:
+  pgkedge cleanup --scan plan.yaml --dry-run
+Exit code 7: something is left that could not be removed.")]
 pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,

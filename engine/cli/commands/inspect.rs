@@ -9,6 +9,10 @@ use crate::plans;
 
 /// Print a database's catalog as JSON, so that planning works offline
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Plan where the servers cannot be reached:
+  pgkedge inspect plan.yaml --database source > source.json
+  pgkedge inspect plan.yaml --database target > target.json
+  pgkedge plan plan.yaml --catalog source=source.json --catalog target=target.json")]
 pub(crate) struct Args {
     /// The plan that says how the database is reached.
     plan: PathBuf,

@@ -11,18 +11,20 @@ use crate::{output, runs};
 #[group(required = true, multiple = true)]
 pub(crate) struct Args {
     /// Steps that run at the same time, at most.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// Connections of steps to the source, at most.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     source_connections: Option<u16>,
     /// Connections of steps to the target, at most.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     target_connections: Option<u16>,
 }
 
 /// Change what a run may take, while it goes on
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Give a busy source some rest:
+  pgkedge limits --workers 2 --source-connections 3")]
 pub(crate) struct LimitsArgs {
     #[command(flatten)]
     limits: Args,

@@ -10,7 +10,7 @@ use crate::output::{self, Format};
 use crate::runs;
 use crate::sinks::Lines;
 
-/// Print the journal of a run
+/// Print the journal of a run: what it did, and when
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -53,6 +53,7 @@ async fn edit(journal: &mut Journal, path: &Path, global: &Global) -> Result<(),
         plan_path: plan_path.to_string_lossy().into_owned(),
         databases: plan.databases.clone(),
         settings: plan.settings.clone(),
+        capture: compiled.capture,
         graph: compiled.graph,
         ..old.clone()
     };

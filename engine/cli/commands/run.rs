@@ -81,6 +81,7 @@ fn header(
         databases: plan.databases.clone(),
         settings: plan.settings.clone(),
         facts,
+        capture: compiled.capture,
         graph: compiled.graph,
     }
 }

@@ -10,6 +10,11 @@ use crate::{numbers, plans};
 
 /// Compare the two databases of a plan now, whatever moved them
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Nobody may write to either side meanwhile: what is written would look like a \
+difference.
+Exit code 5: the two sides differ."
+)]
 pub(crate) struct Args {
     /// The plan's YAML file.
     plan: PathBuf,

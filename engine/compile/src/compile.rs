@@ -1,11 +1,12 @@
 //! The order of the passes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{
-    Capture, CatalogIndex, Facts, Finding, KindSpec, Selection, Settings, StepGraph,
+    Capture, CatalogIndex, Each, Facts, Finding, KindSpec, OnFailure, PhaseName, PhaseRule,
+    Selection, Settings, StepGraph,
 };
-use pgkedge_plan::{GroupPlan, PhasePlan, Plan, TablePatterns};
+use pgkedge_plan::{CapturePlan, GroupPlan, PhasePlan, Plan, TablePatterns};
 
 use crate::passes::{self, Parts};
 use crate::rules;
@@ -15,6 +16,8 @@ use crate::rules;
 pub struct Compiled {
     pub graph: StepGraph,
     pub selection: Selection,
+    /// Empty where the plan captures no changes.
+    pub capture: Capture,
     /// What should be read before a run, but does not stop it.
     pub warnings: Vec<Finding>,
 }
@@ -24,6 +27,7 @@ pub struct Compiled {
 pub(crate) struct Request<'a> {
     pub(crate) tables: &'a TablePatterns,
     pub(crate) groups: &'a [GroupPlan],
+    pub(crate) capture: &'a CapturePlan,
     pub(crate) settings: &'a Settings,
     pub(crate) phases: &'a [PhasePlan],
 }
@@ -40,6 +44,8 @@ pub(crate) struct Scene<'a> {
     /// Archive entries that stay behind with the tables that the plan leaves out.
     pub(crate) excluded: &'a BTreeSet<u32>,
     pub(crate) parts: &'a Parts,
+    /// Unlogged tables are copied by a step of their own.
+    pub(crate) unlogged_apart: bool,
 }
 
 /// Compiles a plan. Every problem is reported in one go.
@@ -47,6 +53,7 @@ pub fn compile(plan: &Plan, facts: &Facts, kinds: &[KindSpec]) -> Result<Compile
     let request = Request {
         tables: &plan.tables,
         groups: &plan.groups,
+        capture: &plan.capture,
         settings: &plan.settings,
         phases: &plan.phases,
     };
@@ -63,7 +70,7 @@ pub(crate) fn compile_request(
     let chosen = passes::select(request, facts, &source, &mut findings);
     let excluded = passes::exclude(request.tables, &chosen, facts, &source, &mut findings);
     let parts = passes::split(request.settings, facts, &chosen.selected);
-    let capture = Capture::default();
+    let capture = passes::capture(request, facts, &source, &chosen, &mut findings);
     rules::check(request.settings, facts, &source, &chosen.selected, &mut findings);
     let scene = Scene {
         settings: request.settings,
@@ -74,10 +81,12 @@ pub(crate) fn compile_request(
         selected: &chosen.selected,
         excluded: &excluded,
         parts: &parts,
+        unlogged_apart: copies_unlogged_apart(request.phases),
     };
     let expanded = passes::expand(request.phases, kinds, &scene, &mut findings);
+    let idle = passes::idle_services(&expanded);
     let units = passes::chain(expanded);
-    let edges = passes::derive_edges(&units, &mut findings);
+    let edges = passes::derive_edges(&units, &idle, &mut findings);
     // Everything so far reports side by side; a graph of a plan with errors would only mislead.
     if findings.iter().any(Finding::is_error) {
         return Err(findings);
@@ -85,12 +94,33 @@ pub(crate) fn compile_request(
     let folded = passes::fold(units, &edges);
     let phases = request.phases.iter().map(|phase| phase.name.clone()).collect();
     match passes::seal(phases, passes::assemble(folded, &edges)) {
-        Ok(graph) => Ok(Compiled { graph, selection: chosen.selection, warnings: findings }),
+        Ok(graph) => Ok(Compiled {
+            graph: graph.with_rules(phase_rules(request)),
+            selection: chosen.selection,
+            capture,
+            warnings: findings,
+        }),
         Err(finding) => {
             findings.push(finding);
             Err(findings)
         }
     }
+}
+
+fn copies_unlogged_apart(phases: &[PhasePlan]) -> bool {
+    let steps = phases.iter().flat_map(|phase| &phase.steps);
+    steps.into_iter().any(|step| step.each == Some(Each::UnloggedPart))
+}
+
+/// Phases that are taken back when they fail; a window of them has the time that a cutover may take.
+fn phase_rules(request: Request<'_>) -> BTreeMap<PhaseName, PhaseRule> {
+    let undone = request.phases.iter().filter(|phase| phase.on_failure == OnFailure::Undo);
+    undone
+        .map(|phase| {
+            let deadline = Some(request.settings.cutover.deadline);
+            (phase.name.clone(), PhaseRule { on_failure: phase.on_failure, deadline })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -130,6 +160,14 @@ tables:
 
         fn names(&self) -> Vec<String> {
             vec!["short".to_owned()]
+        }
+
+        fn part(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn parts(&self) -> Vec<String> {
+            Vec::new()
         }
     }
 

@@ -160,6 +160,11 @@ fn difference(old: &StepNode, new: &StepNode) -> String {
     if old.kind != new.kind {
         return format!("its kind, {} → {}", old.kind, new.kind);
     }
+    if old.scope != new.scope {
+        let slot =
+            |node: &StepNode| node.scope.as_ref().map_or("none", |slot| slot.as_str()).to_owned();
+        return format!("its slot, {} → {}", slot(old), slot(new));
+    }
     if old.params != new.params {
         return format!("its parameters, {} → {}", old.params, new.params);
     }

@@ -5,6 +5,7 @@
 //! that creates it, wherever that is declared in the phase.
 
 mod assemble;
+mod capture;
 mod chain;
 mod digest;
 mod edges;
@@ -13,15 +14,17 @@ mod expand;
 mod fold;
 mod identify;
 mod items;
+mod scope;
 mod seal;
 mod select;
 mod split;
 
 pub(crate) use assemble::assemble;
+pub(crate) use capture::capture;
 pub(crate) use chain::{Unit, chain};
 pub(crate) use edges::derive_edges;
 pub(crate) use exclude::{exclude, views};
-pub(crate) use expand::{Expanded, expand};
+pub(crate) use expand::{expand, idle_services};
 pub(crate) use fold::fold;
 pub(crate) use seal::seal;
 pub(crate) use select::{Chosen, select};

@@ -1,18 +1,23 @@
 //! What a plan is checked against once the catalogs are known. Each rule has a code of its own.
 
 mod archive;
+mod capture;
+mod crossing;
 mod foreign_keys;
 mod groups;
+mod identity;
 mod partitions;
 mod patterns;
 mod sizes;
 mod steps;
+mod trees;
 
 use std::collections::BTreeSet;
 
 use pgkedge_model::{CatalogIndex, Facts, Finding, QualifiedName, Settings};
 
 pub(crate) use archive::needs_what_is_left_out;
+pub(crate) use capture::{Captured, check_capture, slots_without_tables};
 pub(crate) use groups::{groups_without_tables, tables_in_no_group, tables_in_two_groups};
 pub(crate) use partitions::partitions_without_parent;
 pub(crate) use patterns::unmatched_patterns;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use pgkedge_model::{
     Catalog, Constraint, ConstraintKind, DatabaseFacts, DeclaredStep, Draft, Each, Entry,
     Expansion, Facts, Finding, Fold, Ident, Index, Item, KindSpec, LargeObjectFacts, Leaves,
-    Object, PartitionFacts, PhaseName, Piece, QualifiedName, QuotedAs, ReplicaIdentity, Script,
-    Section, Server, ServerFacts, ServerVersion, SessionRole, Settings, Statement, Table,
+    Object, OnFailure, PartitionFacts, PhaseName, Piece, QualifiedName, QuotedAs, ReplicaIdentity,
+    Script, Section, Server, ServerFacts, ServerVersion, SessionRole, Settings, Statement, Table,
     TableKind, Touch, TouchMode, Undo,
 };
-use pgkedge_plan::{GroupPlan, Pattern, PhasePlan, Selector, TablePatterns};
+use pgkedge_plan::{CapturePlan, GroupPlan, Pattern, PhasePlan, Selector, TablePatterns};
 use serde_json::{Value, json};
 
 use crate::Compiled;
@@ -200,6 +200,7 @@ impl World {
 pub(crate) struct Sketch {
     pub(crate) tables: TablePatterns,
     pub(crate) groups: Vec<GroupPlan>,
+    pub(crate) capture: CapturePlan,
     pub(crate) settings: Settings,
     pub(crate) phases: Vec<PhasePlan>,
 }
@@ -209,6 +210,7 @@ impl Sketch {
         let mut sketch = Self {
             tables: TablePatterns { include: vec![Pattern::everything()], exclude: Vec::new() },
             groups: Vec::new(),
+            capture: CapturePlan::default(),
             settings: Settings::default(),
             phases: Vec::new(),
         };
@@ -242,7 +244,11 @@ impl Sketch {
     ) -> Self {
         let (phase, step) = path.split_once('/').unwrap();
         if self.phases.last().is_none_or(|last| last.name.0 != phase) {
-            self.phases.push(PhasePlan { name: PhaseName(phase.into()), steps: Vec::new() });
+            self.phases.push(PhasePlan {
+                name: PhaseName(phase.into()),
+                on_failure: OnFailure::Stop,
+                steps: Vec::new(),
+            });
         }
         let (at, steps) = (self.phases.len() - 1, &mut self.phases.last_mut().unwrap().steps);
         steps.push(DeclaredStep {
@@ -260,6 +266,7 @@ impl Sketch {
         let request = Request {
             tables: &self.tables,
             groups: &self.groups,
+            capture: &self.capture,
             settings: &self.settings,
             phases: &self.phases,
         };
@@ -292,7 +299,7 @@ fn group(at: Option<usize>, name: &str, texts: &[&str]) -> GroupPlan {
         None => texts.iter().map(|text| Pattern::parse(text).unwrap()).collect(),
     };
     let tables = Selector { patterns, having: Vec::new(), having_pointer: None };
-    GroupPlan { name: ident(name), tables, pointer }
+    GroupPlan { name: ident(name), tables, sets: Vec::new(), pointer }
 }
 
 fn patterns(pointer: &str, texts: &[&str]) -> Vec<Pattern> {
@@ -305,7 +312,7 @@ const fn kind(kind: &'static str, service: bool, worker: bool) -> KindSpec {
         kind,
         about: "Does what its parameters say.",
         params: || json!({}),
-        each: &[Each::Table, Each::Part],
+        each: &[Each::Table, Each::Part, Each::UnloggedPart, Each::Slot, Each::ReplicationSet],
         version: 1,
         leaves: Leaves::Result,
         service,
@@ -325,8 +332,8 @@ pub(crate) static KINDS: &[KindSpec] = &[
 ];
 
 /// `reads`, `writes` and `adds` list objects, `{}` standing for the item; `entry` reads what the item's
-/// entry depends on and writes the entry. `of` holds the same for single items. `sql`, `before` and `after` are statements, `output` an
-/// object, `stops` a service.
+/// entry depends on and writes the entry. `of` holds the same for single items. `sql`, `before`, `after` and `undo` are statements, `irreversible`
+/// says why there is no undo, `output` is an object, `stops` a service.
 #[expect(clippy::unnecessary_wraps, reason = "the signature is that of every kind")]
 fn expand_as_told(expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
     let (key, cost) = item(&expansion.item);
@@ -363,11 +370,16 @@ fn expand_as_told(expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>>
     let statements = |field: &str| -> Vec<Statement> {
         text(field).into_iter().map(|sql| Statement::guarded(sql.replace("{}", &key))).collect()
     };
+    let undo = match text("irreversible") {
+        Some(reason) => Undo::Irreversible(reason.to_owned()),
+        None if text("undo").is_some() => Undo::Statements(statements("undo")),
+        None => Undo::Nothing,
+    };
     draft.script = Script {
         before: statements("before"),
         run: statements("sql"),
         after: statements("after"),
-        undo: Undo::Nothing,
+        undo,
     };
     if let Some(object) = text("output") {
         let mut statement = Statement::alone(Server::Source, "set transaction snapshot ");

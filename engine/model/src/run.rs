@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DatabaseRef, Facts, Server, Settings, StepGraph};
+use crate::{Capture, DatabaseRef, Facts, Server, Settings, StepGraph};
 
 /// Identifies a run for ever: a UUID of version 7.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,5 +91,8 @@ pub struct RunHeader {
     pub databases: BTreeMap<Server, DatabaseRef>,
     pub settings: Settings,
     pub facts: Facts,
+    /// Which slot carries the changes of which groups; empty where no changes are captured.
+    #[serde(default, skip_serializing_if = "Capture::is_empty")]
+    pub capture: Capture,
     pub graph: StepGraph,
 }

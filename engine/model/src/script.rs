@@ -161,7 +161,8 @@ impl Piece {
         Self::Output { of: OutputOf::Itself, field: field.into(), quoted_as }
     }
 
-    fn shown(&self) -> String {
+    /// The piece as the dry-run shows it.
+    pub fn shown(&self) -> String {
         match self {
             Self::Sql(text) => text.clone(),
             Self::Output { of: OutputOf::Itself, field, .. } => format!("‹{field}›"),

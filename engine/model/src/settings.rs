@@ -146,6 +146,7 @@ pub enum UnloggedPolicy {
 #[serde(default, deny_unknown_fields)]
 pub struct CutoverSettings {
     /// How long the source may be closed to writers; after that it is opened again.
+    #[schemars(extend("examples" = ["30s"]))]
     pub deadline: TimeSpan,
     pub sequences: SequenceSettings,
     /// How the two sides are compared while the source is closed.
@@ -301,7 +302,7 @@ pub struct TimeSpan(pub u64);
 /// A span of time in a plan.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-struct TimeSpanText(#[schemars(regex(pattern = r"^[0-9]+ ?(ms|s|min|h)$"))] String);
+struct TimeSpanText(#[schemars(regex(pattern = r"^[0-9]*[1-9][0-9]* ?(ms|s|min|h)$"))] String);
 
 impl TimeSpan {
     pub const fn duration(self) -> std::time::Duration {

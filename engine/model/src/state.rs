@@ -1,11 +1,11 @@
 //! Where a step stands, as the fold of its records: the only place where a step changes state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CloseStatus, Epoch, FailureFact, LimitChange, Record, RunId, StepId};
+use crate::{CloseStatus, Epoch, FailureFact, Ident, LimitChange, Record, RunId, StepId};
 
 /// Where one step stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,17 @@ impl StepState {
         matches!(self, Self::Succeeded { .. })
     }
 
+    /// Whether it was started, and not taken back since: something of it may be there.
+    pub fn may_hold(&self) -> bool {
+        match self {
+            Self::Pending | Self::Undone => false,
+            Self::Running { .. }
+            | Self::Ready { .. }
+            | Self::Succeeded { .. }
+            | Self::Failed { .. } => true,
+        }
+    }
+
     /// What dependants may read: of a step that succeeded, or a service that holds.
     pub fn output(&self) -> Option<&Value> {
         match self {
@@ -129,6 +140,9 @@ pub struct Checkpoint {
     pub steps: BTreeMap<StepId, StepState>,
     pub notes: BTreeMap<StepId, BTreeMap<String, Value>>,
     pub generations: BTreeMap<String, u32>,
+    /// Services that were ready at least once since they were last undone.
+    #[serde(default)]
+    pub held: BTreeSet<StepId>,
     /// What was changed of the limits in the run's settings.
     #[serde(default)]
     pub limits: LimitChange,
@@ -162,6 +176,11 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// How many times the load that a step belongs to has been started over.
+    pub fn generation(&self, scope: Option<&Ident>) -> u32 {
+        scope.and_then(|scope| self.generations.get(scope.as_str())).copied().unwrap_or(0)
+    }
+
     pub fn state(&self, step: &StepId) -> &StepState {
         static PENDING: StepState = StepState::Pending;
         self.steps.get(step).unwrap_or(&PENDING)
@@ -175,6 +194,10 @@ impl Checkpoint {
         }
         if let Record::StepUndone { .. } = record {
             self.notes.remove(step);
+            self.held.remove(step);
+        }
+        if let Record::ServiceReady { .. } = record {
+            self.held.insert(step.clone());
         }
         Ok(())
     }
@@ -219,5 +242,18 @@ mod tests {
     fn a_service_that_was_ready_can_be_started_again() {
         let ready = StepState::Ready { attempt: 1, output: Value::Null };
         assert_eq!(ready.next(&started(2)).unwrap(), StepState::Running { attempt: 2 });
+    }
+
+    #[test]
+    fn a_service_that_was_ready_is_remembered_until_it_is_undone() {
+        let mut checkpoint = Checkpoint::default();
+        let ready = Record::ServiceReady { step: "a".into(), attempt: 1, output: Value::Null };
+        for record in [started(1), ready, started(2)] {
+            checkpoint.apply(&record).unwrap();
+        }
+        assert!(checkpoint.held.contains(&"a".into()));
+        checkpoint.apply(&Record::StepUndone { step: "a".into() }).unwrap();
+        assert!(checkpoint.held.is_empty());
+        assert_eq!(checkpoint.state(&"a".into()).next_attempt(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Finding, Ident, KindSpec, Server, Settings};
+use pgkedge_model::{DatabaseRef, Finding, Ident, KindSpec, Server, Settings};
 use serde_json::Value;
 
 use crate::document::{self, Document};
@@ -12,8 +12,8 @@ use crate::plan::{GroupPlan, PhasePlan, Plan, Selector, TablePatterns};
 use crate::report::{Checked, Rejection};
 use crate::rules::{self, Text};
 use crate::source_map::SourceMap;
-use crate::written::{Group, GroupTables, PatternText, PlanDocument, Tables};
-use crate::{codes, mismatch, pipeline_schema, plan_schema};
+use crate::written::{Databases, Group, GroupTables, PatternText, PlanDocument, Tables};
+use crate::{capture, codes, mismatch, parts, pipeline_schema, plan_schema};
 
 /// A plan's text, and the name that messages give it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,10 @@ pub trait Pipelines {
     fn load(&self, name: &str) -> Option<String>;
     /// The shipped ones, for messages.
     fn names(&self) -> Vec<String>;
+    /// The YAML text of a shipped part, written like a pipeline: phases that pipelines include.
+    fn part(&self, name: &str) -> Option<String>;
+    /// The shipped parts, for messages.
+    fn parts(&self) -> Vec<String>;
 }
 
 /// Checks everything that can be told from the text alone. What is wrong is reported all at once.
@@ -43,7 +47,7 @@ pub fn check(
     let name = json.get("pipeline").and_then(Value::as_str);
     let pipeline = name
         .filter(|name| !name.is_empty())
-        .and_then(|name| Some(read_pipeline(name, &pipelines.load(name)?, kinds)));
+        .and_then(|name| Some(read_pipeline(name, &pipelines.load(name)?, pipelines, kinds)));
     let base = pipeline.as_ref().map(|pipeline| pipeline.phases.as_slice());
     let (merged, of_phases) = base.map(|base| phases::merge(base, &json)).unzip();
     let text =
@@ -68,17 +72,24 @@ pub fn check(
 }
 
 /// A pipeline's phases, as far as they can be read, and what is wrong with its text.
-struct ReadPipeline {
-    checked: Checked,
-    phases: Vec<PhasePlan>,
+pub(crate) struct ReadPipeline {
+    pub(crate) checked: Checked,
+    pub(crate) phases: Vec<PhasePlan>,
 }
 
-fn read_pipeline(name: &str, text: &str, kinds: &[KindSpec]) -> ReadPipeline {
+pub(crate) fn read_pipeline(
+    name: &str,
+    text: &str,
+    pipelines: &dyn Pipelines,
+    kinds: &[KindSpec],
+) -> ReadPipeline {
     let Document { map, json, mut findings } = document::read(name, text.as_bytes());
     let Some(json) = json else {
         return ReadPipeline { checked: Checked { map, findings }, phases: Vec::new() };
     };
-    let phases = phases::declared(&json);
+    let (parts, of_parts) = parts::included(&json, pipelines, kinds);
+    findings.extend(of_parts);
+    let phases = phases::declared(&json, &parts);
     let rules = rules::of_pipeline(&Text {
         json: &json,
         kinds,
@@ -111,22 +122,25 @@ fn plan(path: &str, json: Value, parts: Parts) -> Result<Plan, Rejection> {
         Ok(document) => document,
         Err(error) => return Err(beyond_schema(map, &error)),
     };
-    let databases = document.databases;
+    let settled = capture::settle(&document, &phases);
     Ok(Plan {
         name: document.name.0,
         path: path.to_owned(),
         pipeline: document.pipeline,
-        databases: BTreeMap::from([
-            (Server::Source, databases.source),
-            (Server::Target, databases.target),
-        ]),
+        databases: databases(document.databases),
         tables: tables(document.tables),
-        groups: groups(document.groups),
+        groups: groups(document.groups, settled.groups),
+        capture: settled.capture,
         settings: Settings {
             load: document.load,
             limits: document.limits,
             verify: document.verify,
-            ..Settings::default()
+            change_capture: document.change_capture,
+            tables_without_identity: document.tables_without_identity,
+            partitions: document.partitions,
+            large_objects: document.large_objects,
+            unlogged: document.unlogged,
+            cutover: document.cutover,
         },
         phases,
         waive: document.waive,
@@ -144,6 +158,12 @@ fn beyond_schema(map: SourceMap, error: &serde_json::Error) -> Rejection {
     Rejection::new(&Checked { map, findings: vec![finding] }, None)
 }
 
+fn databases(databases: Databases) -> BTreeMap<Server, DatabaseRef> {
+    let replica = databases.replica.map(|replica| (Server::Replica, replica));
+    let others = [(Server::Source, databases.source), (Server::Target, databases.target)];
+    others.into_iter().chain(replica).collect()
+}
+
 fn tables(tables: Tables) -> TablePatterns {
     let include = patterns(tables.include, "/tables/include");
     TablePatterns {
@@ -152,26 +172,25 @@ fn tables(tables: Tables) -> TablePatterns {
     }
 }
 
-fn groups(groups: Vec<Group>) -> Vec<GroupPlan> {
-    let everything = GroupPlan {
-        name: ident("all"),
-        tables: Selector {
+/// `sets` has those of each group, and of the one that is implied where there is none.
+fn groups(groups: Vec<Group>, mut sets: Vec<Vec<Ident>>) -> Vec<GroupPlan> {
+    if groups.is_empty() {
+        let tables = Selector {
             patterns: vec![Pattern::everything()],
             having: Vec::new(),
             having_pointer: None,
-        },
-        pointer: None,
-    };
-    if groups.is_empty() {
-        return vec![everything];
+        };
+        let sets = sets.pop().unwrap_or_default();
+        return vec![GroupPlan { name: ident("all"), tables, sets, pointer: None }];
     }
     groups
         .into_iter()
+        .zip(sets)
         .enumerate()
-        .map(|(n, group)| {
+        .map(|(n, (group, sets))| {
             let pointer = format!("/groups/{n}");
             let tables = selector(group.tables, &format!("{pointer}/tables"));
-            GroupPlan { name: ident(&group.name.0), tables, pointer: Some(pointer) }
+            GroupPlan { name: ident(&group.name.0), tables, sets, pointer: Some(pointer) }
         })
         .collect()
 }

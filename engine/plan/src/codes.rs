@@ -43,7 +43,26 @@ codes! {
     EACH_MISSING = "plan::each_missing";
     REMOVED_AND_CHANGED = "plan::removed_and_changed";
     UNKNOWN_SERVICE = "plan::unknown_service";
+    UNKNOWN_PART = "plan::unknown_part";
+    BROKEN_WINDOW = "plan::broken_window";
+    SLOT_NAME = "plan::slot_name";
+    UNKNOWN_SLOT = "plan::unknown_slot";
+    UNUSED_SLOT = "plan::unused_slot";
+    UNKNOWN_SET = "plan::unknown_replication_set";
+    UNUSED_SET = "plan::unused_replication_set";
+    NO_SLOT = "plan::group_without_slot";
+    SLOT_AND_SETS = "plan::slot_and_sets";
+    TWO_SLOTS = "plan::group_on_two_slots";
+    LOST_OPERATION = "plan::lost_operation";
+    REPEATED_OPERATION = "plan::repeated_operation";
+    NOTHING_CAPTURED = "plan::nothing_captured";
+    LSN_WITHOUT_SLOT = "plan::lsn_without_slot";
+    MALFORMED_FOREIGN_KEY = "plan::malformed_foreign_key";
+    MISSING_REPLICA = "plan::missing_replica";
+    UNUSED_REPLICA = "plan::unused_replica";
+    FROM_TARGET = "plan::from_target";
     UNVERIFIED = "plan::unverified";
+    UNVERIFIED_CUTOVER = "plan::unverified_cutover";
     UNKNOWN_WAIVER = "plan::unknown_waiver";
     UNUSED_WAIVER = "plan::unused_waiver";
 }

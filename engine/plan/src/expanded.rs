@@ -3,31 +3,64 @@
 use pgkedge_model::{DeclaredStep, Server};
 use serde_json::{Map, Value, json};
 
+use crate::capture::{CapturePlan, SetPlan, SlotPlan};
+use crate::crossing::CrossingKey;
 use crate::pattern::Pattern;
 use crate::plan::{GroupPlan, PhasePlan, Plan, Selector};
 
 /// The plan as YAML: every default, every phase and step, and what it takes out of its pipeline.
 pub fn expanded_yaml(plan: &Plan) -> String {
     let settings = &plan.settings;
+    let mut databases = json!({ "source": plan.databases.get(&Server::Source) });
+    if let Some(replica) = plan.databases.get(&Server::Replica) {
+        databases["replica"] = json!(replica);
+    }
+    databases["target"] = json!(plan.databases.get(&Server::Target));
     let mut document = json!({
         "version": 1,
         "name": plan.name,
         "pipeline": plan.pipeline,
-        "databases": {
-            "source": plan.databases.get(&Server::Source),
-            "target": plan.databases.get(&Server::Target),
-        },
+        "databases": databases,
         "tables": { "include": texts(&plan.tables.include), "exclude": texts(&plan.tables.exclude) },
         "groups": plan.groups.iter().map(group).collect::<Vec<_>>(),
-        "load": settings.load,
-        "limits": settings.limits,
-        "verify": settings.verify,
-        "phases": phases(plan),
     });
+    add_capture(&mut document, &plan.capture);
+    for (field, value) in [
+        ("change_capture", json!(settings.change_capture)),
+        ("load", json!(settings.load)),
+        ("limits", json!(settings.limits)),
+        ("verify", json!(settings.verify)),
+        ("tables_without_identity", json!(settings.tables_without_identity)),
+        ("partitions", json!(settings.partitions)),
+        ("large_objects", json!(settings.large_objects)),
+        ("unlogged", json!(settings.unlogged)),
+        ("cutover", json!(settings.cutover)),
+        ("phases", json!(phases(plan))),
+    ] {
+        document[field] = value;
+    }
     if !plan.waive.is_empty() {
         document["waive"] = json!(plan.waive);
     }
     serde_yaml::to_string(&document).expect("a JSON document has only what YAML can write")
+}
+
+fn add_capture(document: &mut Value, capture: &CapturePlan) {
+    if capture.slots.is_empty() {
+        return;
+    }
+    let slot =
+        |slot: &SlotPlan| (slot.name.as_str().to_owned(), json!({ "existing": slot.existing }));
+    document["slots"] = Value::Object(capture.slots.iter().map(slot).collect());
+    let set = |set: &SetPlan| {
+        let written = json!({ "slot": set.slot.as_str(), "operations": set.operations });
+        (set.name.as_str().to_owned(), written)
+    };
+    document["replication_sets"] = Value::Object(capture.sets.iter().map(set).collect());
+    let keys: Vec<&str> = capture.crossing_foreign_keys.iter().map(CrossingKey::as_str).collect();
+    if !keys.is_empty() {
+        document["crossing_foreign_keys"] = json!(keys);
+    }
 }
 
 fn texts(patterns: &[Pattern]) -> Vec<&str> {
@@ -41,7 +74,11 @@ fn group(group: &GroupPlan) -> Value {
     } else {
         json!({ "having": having, "matching": texts(patterns) })
     };
-    json!({ "name": group.name.as_str(), "tables": tables })
+    let mut written = json!({ "name": group.name.as_str(), "tables": tables });
+    if !group.sets.is_empty() {
+        written["replication_sets"] = json!(group.sets);
+    }
+    written
 }
 
 fn phases(plan: &Plan) -> Vec<Value> {
@@ -54,6 +91,9 @@ fn phases(plan: &Plan) -> Vec<Value> {
         let own = base(name);
         if own.is_none() {
             entry.extend(place(previous, plan.base.first().map(|first| first.name.0.as_str())));
+        }
+        if phase.on_failure != own.map(|own| own.on_failure).unwrap_or_default() {
+            entry.insert("on_failure".to_owned(), json!(phase.on_failure));
         }
         entry.insert("steps".to_owned(), json!(steps(phase, own)));
         written.push(Value::Object(entry));

@@ -3,12 +3,16 @@
 //! No I/O and no catalog: a rule that needs to know a database lives in `compile`. Everything that is
 //! wrong with a text is reported at once, each finding at its line and column.
 
+mod capture;
+mod capture_view;
 mod check;
 mod codes;
+mod crossing;
 mod document;
 mod expanded;
 mod mismatch;
 mod nearest;
+mod parts;
 mod passwords;
 mod pattern;
 mod phases;
@@ -21,8 +25,10 @@ mod source_map;
 mod views;
 mod written;
 
+pub use capture::{CapturePlan, SetPlan, SlotPlan, free_name};
 pub use check::{Pipelines, PlanSource, check};
 pub use codes::CODES;
+pub use crossing::CrossingKey;
 pub use expanded::expanded_yaml;
 pub use nearest::nearest;
 pub use pattern::{InvalidPattern, Pattern};

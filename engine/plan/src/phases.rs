@@ -3,6 +3,8 @@
 mod placement;
 mod steps;
 
+use std::collections::BTreeMap;
+
 use pgkedge_model::{DeclaredStep, Finding, PhaseName};
 use serde_json::Value;
 
@@ -16,17 +18,25 @@ enum Origin {
     Pipeline,
 }
 
-/// The phases of a pipeline's document.
-pub(crate) fn declared(pipeline: &Value) -> Vec<PhasePlan> {
-    views::phases(pipeline)
-        .iter()
-        .filter_map(|phase| {
-            let name = PhaseName(phase.name()?.to_owned());
-            let declared = |step| declared_step(&step, &name, Origin::Pipeline);
-            let steps = phase.steps().into_iter().filter_map(declared).collect();
-            Some(PhasePlan { name, steps })
-        })
-        .collect()
+/// The phases of a pipeline's document, with those of the parts that it includes.
+pub(crate) fn declared(
+    pipeline: &Value,
+    parts: &BTreeMap<String, Vec<PhasePlan>>,
+) -> Vec<PhasePlan> {
+    let mut phases = Vec::new();
+    for view in views::phases(pipeline) {
+        let included = view.text("include").and_then(|part| parts.get(part));
+        phases.extend(included.into_iter().flatten().cloned());
+        phases.extend(declared_phase(&view));
+    }
+    phases
+}
+
+fn declared_phase(view: &PhaseView<'_>) -> Option<PhasePlan> {
+    let name = PhaseName(view.name()?.to_owned());
+    let declared = |step| declared_step(&step, &name, Origin::Pipeline);
+    let steps = view.steps().into_iter().filter_map(declared).collect();
+    Some(PhasePlan { name, on_failure: view.on_failure().unwrap_or_default(), steps })
 }
 
 /// The pipeline's phases with those of the plan put in, replaced and taken out.
@@ -41,12 +51,14 @@ pub(crate) fn merge(base: &[PhasePlan], plan: &Value) -> (Vec<PhasePlan>, Vec<Fi
             continue;
         }
         let name = PhaseName(name);
+        let on_failure = entry.and_then(PhaseView::on_failure);
+        let on_failure = on_failure.or(own.map(|phase| phase.on_failure)).unwrap_or_default();
         let steps = own.map(|phase| phase.steps.clone()).unwrap_or_default();
         let steps = match entry {
             Some(entry) => steps::merge(&name, steps, entry, &mut findings),
             None => steps,
         };
-        phases.push(PhasePlan { name, steps });
+        phases.push(PhasePlan { name, on_failure, steps });
     }
     (phases, findings)
 }

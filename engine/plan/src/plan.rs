@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use pgkedge_model::{
-    DatabaseRef, DeclaredStep, Finding, Ident, PhaseName, QualifiedName, Server, Settings,
+    DatabaseRef, DeclaredStep, Finding, Ident, OnFailure, PhaseName, QualifiedName, Server,
+    Settings,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Pattern, SourceMap};
+use crate::{CapturePlan, Pattern, SourceMap};
 
 /// A plan that passed every check of its text. Only [`crate::check`] makes one.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Plan {
     pub tables: TablePatterns,
     /// Never empty. A table belongs to the group that names it, or else to the first that describes it.
     pub groups: Vec<GroupPlan>,
+    /// Empty where no step of the plan is repeated over slots.
+    pub capture: CapturePlan,
     pub settings: Settings,
     /// Those of the pipeline with the plan's own, in order.
     pub phases: Vec<PhasePlan>,
@@ -55,6 +58,8 @@ impl TablePatterns {
 pub struct GroupPlan {
     pub name: Ident,
     pub tables: Selector,
+    /// The replication sets that carry its changes, all of one slot; none where nothing is captured.
+    pub sets: Vec<Ident>,
     /// Where it stands in the plan; none for the group that is implied.
     pub pointer: Option<String>,
 }
@@ -91,6 +96,7 @@ pub enum Property {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhasePlan {
     pub name: PhaseName,
+    pub on_failure: OnFailure,
     pub steps: Vec<DeclaredStep>,
 }
 

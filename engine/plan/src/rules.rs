@@ -4,28 +4,43 @@
 //! once. A rule skips only what already has a finding.
 
 mod claimed_pattern;
+mod crossing_key;
 mod database;
 mod duplicate_name;
 mod each;
+mod from_target;
+mod group_slot;
 mod kind;
+mod literal_lsn;
 mod literal_password;
 mod long_name;
+mod nothing_captured;
+mod operations;
 mod pattern;
 mod pipeline;
 mod removal;
+mod replica;
 mod secret_reference;
 mod service;
 mod size;
+mod slot_name;
+mod slot_reference;
+mod unused_slot;
 mod unverified;
+mod unverified_cutover;
 mod waiver;
+mod window;
 
 use pgkedge_model::{Finding, KindSpec, Place};
 use serde_json::Value;
 
+use crate::codes;
 use crate::plan::PhasePlan;
 use crate::pointer::is_within;
 
-pub(crate) use unverified::WAIVABLE;
+/// Warnings of a plan's text that `waive` may name.
+pub(crate) const WAIVABLE: [&str; 3] =
+    [codes::UNVERIFIED, codes::UNVERIFIED_CUTOVER, codes::UNUSED_REPLICA];
 
 /// What rules look at.
 pub(crate) struct Text<'a> {
@@ -49,22 +64,34 @@ const OF_STEPS: &[Rule] = &[
     literal_password::check,
     long_name::check,
     service::check,
+    window::check,
 ];
 
 const OF_PLANS: &[Rule] = &[
     claimed_pattern::check,
+    crossing_key::check,
     database::check,
+    from_target::check,
+    group_slot::check,
+    literal_lsn::check,
+    nothing_captured::check,
+    operations::check,
     pattern::check,
     pipeline::check,
     removal::check,
+    replica::check,
     secret_reference::check,
     size::check,
+    slot_name::check,
+    slot_reference::check,
+    unused_slot::check,
 ];
 
 pub(crate) fn of_plan(text: &Text<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         OF_STEPS.iter().chain(OF_PLANS).flat_map(|rule| rule(text)).collect();
-    let warnings = unverified::check(text);
+    let warnings = [unverified::check, unverified_cutover::check, replica::unused];
+    let warnings = warnings.iter().flat_map(|rule| rule(text)).collect();
     findings.extend(waiver::apply(text, warnings));
     findings
 }
@@ -86,8 +113,10 @@ pub(crate) fn leave_to_rules(mismatches: &mut Vec<Finding>, rules: &[Finding]) {
 fn explained_by_rules(pointer: &str) -> Option<String> {
     let segments: Vec<&str> = pointer.split('/').skip(1).collect();
     let length = match segments.as_slice() {
-        ["databases", "source" | "target", "url", ..] => 3,
+        ["databases", "source" | "replica" | "target", "url", ..] => 3,
+        ["databases", _, "from_target", ..] => 3,
         ["databases", _] | ["load", "part_size" | "bundle_below"] => 2,
+        ["limits", "retained_wal", "budget"] => 3,
         ["phases", _, "steps", _, "kind" | "each" | "remove", ..] => 5,
         _ => return None,
     };

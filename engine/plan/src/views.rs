@@ -1,7 +1,7 @@
 //! Tolerant looks into a document: what is missing or mistyped is passed over, because the schema
 //! has a finding about it.
 
-use pgkedge_model::{Each, KindSpec};
+use pgkedge_model::{Each, KindSpec, OnFailure};
 use serde_json::{Map, Value};
 
 use crate::pattern::Pattern;
@@ -90,6 +90,10 @@ impl<'a> PhaseView<'a> {
 
     pub(crate) fn name(&self) -> Option<&'a str> {
         self.text("name")
+    }
+
+    pub(crate) fn on_failure(&self) -> Option<OnFailure> {
+        serde_json::from_value(self.fields.get("on_failure")?.clone()).ok()
     }
 
     pub(crate) fn removes(&self) -> bool {

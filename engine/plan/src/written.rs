@@ -3,8 +3,13 @@
 //! Comments on fields become descriptions that editors show. A field enters when it works.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use pgkedge_model::{DatabaseRef, LimitSettings, LoadSettings, VerifySettings};
+use indexmap::IndexMap;
+use pgkedge_model::{
+    ChangeCapture, CutoverSettings, DatabaseRef, LargeObjectPolicy, LimitSettings, LoadSettings,
+    OnFailure, Operation, PublishedPartitions, UnloggedPolicy, VerifySettings, WithoutIdentity,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +41,31 @@ pub(crate) struct PlanDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub(crate) groups: Vec<Group>,
+    /// Logical replication slots on the source, by names of one's choice. Left out, where the pipeline
+    /// captures changes: one for all groups.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub(crate) slots: IndexMap<String, SlotText>,
+    /// What the slots carry, by names of one's choice. A group that names a slot alone has a set of all
+    /// operations.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub(crate) replication_sets: IndexMap<String, SetText>,
+    /// Foreign keys between tables of different slots, each as `schema.table.constraint`. They are
+    /// created once all changes have arrived; any other such key is an error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["public.orders.orders_customer_fkey"]]))]
+    pub(crate) crossing_foreign_keys: Vec<String>,
+    #[serde(default)]
+    pub(crate) change_capture: ChangeCapture,
+    #[serde(default)]
+    pub(crate) tables_without_identity: WithoutIdentity,
+    #[serde(default)]
+    pub(crate) partitions: PublishedPartitions,
+    #[serde(default)]
+    pub(crate) large_objects: LargeObjectPolicy,
+    #[serde(default)]
+    pub(crate) unlogged: UnloggedPolicy,
+    #[serde(default)]
+    pub(crate) cutover: CutoverSettings,
     #[serde(default)]
     pub(crate) load: LoadSettings,
     #[serde(default)]
@@ -57,6 +87,11 @@ pub(crate) struct Databases {
     /// Where the data comes from.
     #[schemars(extend("examples" = [{ "url": { "env": "SOURCE_URL" } }]))]
     pub(crate) source: DatabaseRef,
+    /// The maintenance replica: a physical standby of the source, from which the rows are read while
+    /// it stands still. For pipelines that use one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{ "url": { "env": "REPLICA_URL" } }]))]
+    pub(crate) replica: Option<DatabaseRef>,
     /// Where it goes: an empty database.
     #[schemars(extend("examples" = [{ "url": { "env": "TARGET_URL" } }]))]
     pub(crate) target: DatabaseRef,
@@ -83,6 +118,41 @@ pub(crate) struct Group {
     pub(crate) name: Name,
     #[schemars(extend("examples" = [["public.orders"]]))]
     pub(crate) tables: GroupTables,
+    /// The slot that carries all changes of these tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("examples" = ["orders"]))]
+    pub(crate) slot: Option<String>,
+    /// The replication sets that carry them, instead of `slot`: all of one slot, and each operation in
+    /// one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1), extend("examples" = [["orders_rows", "orders_inserts"]]))]
+    pub(crate) replication_sets: Vec<String>,
+}
+
+/// A logical replication slot on the source, with the subscription on the target that reads it.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlotText {
+    /// It is there already, under this very name, and stays when the run is over.
+    #[serde(default)]
+    pub(crate) existing: bool,
+}
+
+/// A publication on the source: which operations a slot carries for the groups that name the set.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetText {
+    /// The slot that carries it.
+    #[schemars(extend("examples" = ["orders"]))]
+    pub(crate) slot: String,
+    /// Left out: all four.
+    #[serde(default = "all_operations")]
+    #[schemars(length(min = 1))]
+    pub(crate) operations: BTreeSet<Operation>,
+}
+
+fn all_operations() -> BTreeSet<Operation> {
+    Operation::ALL.into()
 }
 
 /// The tables of a group: a list of patterns, or properties that the tables have.
@@ -125,6 +195,9 @@ pub(crate) struct Phase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool", extend("const" = true))]
     remove: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnFailure")]
+    on_failure: Option<OnFailure>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     steps: Vec<StepText>,
 }
@@ -142,7 +215,40 @@ pub(crate) struct PipelineDocument {
     pipeline: Name,
     /// Each phase waits for the one before it.
     #[schemars(length(min = 1))]
-    phases: Vec<PipelinePhase>,
+    phases: Vec<PhaseItem>,
+}
+
+/// A phase, or `include`, which tells the two apart by one field, so that what is wrong is said of the
+/// one that is meant.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct PhaseItem(Value);
+
+impl JsonSchema for PhaseItem {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PhaseItem".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "if": { "required": ["include"] },
+            "then": generator.subschema_for::<Include>(),
+            "else": generator.subschema_for::<PipelinePhase>(),
+        })
+    }
+}
+
+/// Stands for the phases of a shipped part.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Include {
+    /// The name of the part.
+    #[schemars(extend("examples" = ["cutover"]))]
+    include: Name,
 }
 
 /// A phase. Its steps start as soon as what they need is there, side by side where they can.
@@ -151,6 +257,8 @@ pub(crate) struct PipelineDocument {
 pub(crate) struct PipelinePhase {
     #[schemars(extend("examples" = ["load"]))]
     name: Name,
+    #[serde(default)]
+    on_failure: OnFailure,
     #[schemars(length(min = 1))]
     steps: Vec<StepText>,
 }

@@ -51,6 +51,18 @@ impl Approvals {
 }
 
 impl Context {
+    /// The same for another round: nobody has asked that one to stop. Approvals are noted.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            header: Arc::clone(&self.header),
+            journal: self.journal.clone(),
+            performer: Arc::clone(&self.performer),
+            stop: StopSignal::new(),
+            retry: self.retry.clone(),
+            approvals: Approvals::default(),
+        }
+    }
+
     pub(crate) async fn append(&self, record: Record) -> Result<StampedRecord, JournalError> {
         self.journal.append(record).await
     }
@@ -70,8 +82,8 @@ impl Context {
             .filter_map(|need| Some((need.clone(), checkpoint.state(need).output()?.clone())))
             .collect::<BTreeMap<StepId, Value>>();
         let notes = checkpoint.notes.get(&node.id).cloned().unwrap_or_default();
-        // A node does not say yet which group's load it belongs to: every load is the first.
-        Call { node: Arc::clone(node), attempt, generation: 0, inputs, notes, reporter }
+        let generation = checkpoint.generation(node.scope.as_ref());
+        Call { node: Arc::clone(node), attempt, generation, inputs, notes, reporter }
     }
 
     pub(crate) fn cancelled(step: &StepId) -> Failure {

@@ -14,8 +14,11 @@ mod requests;
 mod retry;
 mod run;
 mod scheduler;
+mod scope;
 mod stop;
+mod take_back;
 mod undo;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -23,8 +26,8 @@ mod tests;
 #[cfg(debug_assertions)]
 pub use failpoint::arm_failpoint;
 pub use journal::{Journal, JournalError, JournalReader, Request};
-pub use report::{RunError, RunOptions, RunReport, UndoReport};
+pub use report::{RunError, RunOptions, RunReport, TakenBack, UndoReport};
 pub use retry::RetryPolicy;
 pub use run::run;
 pub use stop::{StopSignal, StopStage};
-pub use undo::{UndoScope, undo};
+pub use undo::{UndoScope, redo, undo};

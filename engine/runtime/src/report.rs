@@ -32,6 +32,8 @@ pub struct RunReport {
     pub abandoned: Vec<(StepId, StepId)>,
     /// Steps that ended because the user stopped the run.
     pub cancelled: Vec<StepId>,
+    /// What was taken back because a phase that says so failed, or was left half done.
+    pub taken_back: Option<TakenBack>,
     /// The run ended after this phase because it was asked to.
     pub stopped_at: Option<PhaseName>,
     /// Why the runner could not go on; none where the run came to an end of its own.
@@ -45,6 +47,7 @@ impl RunReport {
             failed: Vec::new(),
             abandoned: Vec::new(),
             cancelled: Vec::new(),
+            taken_back: None,
             stopped_at: None,
             cause: Some(cause),
         }
@@ -63,8 +66,18 @@ impl RunReport {
     }
 }
 
+/// Phases that were taken back together.
+#[derive(Debug, Clone, Default)]
+pub struct TakenBack {
+    pub phases: Vec<PhaseName>,
+    /// In the order in which it was done.
+    pub undone: Vec<StepId>,
+    /// What could not be taken back: the next run tries that first.
+    pub left: Vec<(StepId, Failure)>,
+}
+
 /// How an undo ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct UndoReport {
     pub undone: Vec<StepId>,
     /// What could not be taken back, in the order in which it was tried.
@@ -94,7 +107,22 @@ pub enum RunError {
     Over(CloseStatus),
     #[error("the run has no phase `{0}`")]
     UnknownPhase(PhaseName),
+    /// A run may not end where it would leave a window half done.
+    #[error("a run cannot stop after `{until}`: {} belong together", shown(phases))]
+    CutWindow { until: PhaseName, phases: Vec<PhaseName> },
+    /// Steps of a window were started, so that its load is in use.
+    #[error("phase `{0}` has begun")]
+    Begun(PhaseName),
+    /// A step that cannot be taken back is done.
+    #[error("`{0}` is done and cannot be taken back: the target is in use")]
+    InUse(StepId),
     /// A bug in the runner itself.
     #[error("the runner stopped: {0}")]
     Internal(String),
+}
+
+/// The names of phases, in a row.
+fn shown(phases: &[PhaseName]) -> String {
+    let names: Vec<_> = phases.iter().map(|phase| format!("`{phase}`")).collect();
+    names.join(", ")
 }

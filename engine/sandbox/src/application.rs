@@ -19,6 +19,25 @@ const ROLE: &str = "dvd_rental_app";
 /// Its tables and grants; a line that holds only `;;` stands between two statements.
 const TABLES: &str = include_str!("writers/tables.sql");
 
+/// Fields of a plan that moves the application's database over three slots. No foreign key leads from one
+/// group to another.
+pub const THREE_SLOTS: &str = "
+slots:
+  counter: {}
+  back_office: {}
+  writers: {}
+groups:
+  - { name: writers, tables: [\"writers.*\"], slot: writers }
+  - name: back_office
+    tables:
+      - back_office.rental_event
+      - back_office.price_list
+      - back_office.ledger_note
+      - back_office.basket
+    slot: back_office
+  - { name: counter, tables: [\"*\"], slot: counter }
+";
+
 /// An application that knows two servers, as behind a pooler that changes over from one to the other.
 #[derive(Clone)]
 pub struct Application {

@@ -27,9 +27,10 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// The folder that the caller names.
+    /// The folder that the caller names. The servers are started from elsewhere, so its whole name counts.
     pub fn at(bin: impl Into<PathBuf>) -> Result<Self, SandboxError> {
         let bin = bin.into();
+        let bin = std::path::absolute(&bin).unwrap_or(bin);
         Self::complete(&bin).ok_or(SandboxError::NotAnInstallation { folder: bin })
     }
 

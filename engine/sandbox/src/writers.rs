@@ -80,7 +80,8 @@ pub struct Report {
     pub late: u64,
     /// The longest time without an acknowledged commit, less what the writers were held at the target.
     pub longest_pause: Duration,
-    pub lasted: Duration,
+    /// From the start to the last commit that the source acknowledged.
+    pub on_source: Duration,
 }
 
 #[derive(Debug)]
@@ -182,7 +183,7 @@ impl Writers {
             on: tally.on,
             refusals: tally.refusals,
             late: tally.late,
-            lasted: self.began.elapsed(),
+            on_source: tally.last_on_source.map_or(Duration::ZERO, |last| last - self.began),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Run {
             databases: BTreeMap::new(),
             settings,
             facts,
+            capture: Capture::default(),
             graph: StepGraph::seal(Vec::new(), Vec::new(), BTreeMap::new()).unwrap(),
         });
         let epoch = SharedEpoch::default();

@@ -6,11 +6,15 @@ mod database;
 mod entries;
 mod entry_text;
 mod objects;
+mod pending;
 mod roles;
 
 use pgkedge_model::{Catalog, QualifiedName};
 
 use crate::difference::Comparison;
+
+pub(crate) use entries::compare as compare_entries;
+pub use pending::{ForeignKey, Pending};
 
 /// What a comparison of catalogs leaves out, and what explains a difference.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +23,8 @@ pub struct Scope<'a> {
     pub excluded: &'a [QualifiedName],
     /// The target before the move: what was there already, and still is as it was, is only noted.
     pub before: Option<&'a Catalog>,
+    /// What is not done yet; none where everything is.
+    pub pending: Option<&'a Pending>,
 }
 
 /// Compares two catalogs. A difference that the servers' major versions explain is a note.
@@ -29,6 +35,11 @@ pub fn compare_catalogs(source: &Catalog, target: &Catalog, scope: Scope<'_>) ->
     roles::compare(source, target, scope, &mut found);
     database::compare(source, target, scope, &mut found);
     found
+}
+
+/// Whether a name is that of a publication of pgkedge's own.
+fn is_own_publication(name: &str) -> bool {
+    name.starts_with("pgkedge_")
 }
 
 /// Whether deparsed definitions may read differently for this reason alone.

@@ -230,7 +230,7 @@ fn objects_of_excluded_tables_are_ignored_on_both_sides() {
     target.entries.retain(|entry| !entry.name.contains("drafts"));
     target.tables.retain(|table| table.name != named("drafts"));
     let excluded = [named("drafts")];
-    let scope = Scope { excluded: &excluded, before: None };
+    let scope = Scope { excluded: &excluded, ..Scope::default() };
     let found = compare_catalogs(&source, &target, scope);
     assert!(found.is_equal(), "{found:#?}");
     let found = compare_catalogs(&source, &source, scope);

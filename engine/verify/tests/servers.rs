@@ -14,8 +14,8 @@ use cluster::{Cluster, named, table, types};
 use pgkedge_model::{Server, ServerVersion, Table, TypeFacts, VerifyMethod};
 use pgkedge_postgres::Sql;
 use pgkedge_verify::{
-    Comparison, DigestPlan, RowHash, Sides, compare_large_objects, compare_materialized_views,
-    compare_sequences, compare_tables, settle,
+    Comparison, DigestPlan, RowHash, Sides, Stand, compare_large_objects,
+    compare_materialized_views, compare_sequences, compare_tables, settle,
 };
 
 /// A type, a value, and another value that is not equal to it.
@@ -307,13 +307,13 @@ async fn a_sequence_that_stands_elsewhere_is_found() {
     }
     let names = [named("a"), named("b"), named("C d")];
     let names: Vec<_> = names.iter().collect();
-    assert!(compare_sequences(both(&sides), &names).await.unwrap().is_equal());
+    assert!(compare_sequences(both(&sides), &names, Stand::Equal).await.unwrap().is_equal());
     // The same value, but called.
     sides[1]
         .execute("select setval('public.a', 1, true); drop sequence public.\"C d\"")
         .await
         .unwrap();
-    let found = compare_sequences(both(&sides), &names).await.unwrap();
+    let found = compare_sequences(both(&sides), &names, Stand::Equal).await.unwrap();
     let told: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,

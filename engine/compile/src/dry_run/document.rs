@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Leaves, Member, Server, Session, Statement, StepNode, Transaction, Undo};
+use pgkedge_model::{
+    Capture, Ident, Leaves, Member, OnFailure, PhaseRule, Server, Session, Statement, StepNode,
+    TimeSpan, Transaction, Undo,
+};
 use serde::Serialize;
 
 use super::locks::{Lock, lock};
-use super::overview::{Database, GuardView, by_phase, bytes, databases, needs};
+use super::overview::{Database, GuardView, Window, by_phase, bytes, databases, needs, windows};
 use super::{Options, Subject};
 
 #[derive(Serialize)]
@@ -19,14 +22,20 @@ pub(super) struct Document<'a> {
     left_out: usize,
     /// Of the tables that move, without indexes.
     bytes: u64,
+    /// Slots with their replication sets, operations and tables.
+    capture: &'a Capture,
     session: &'a [String],
     guard: GuardView<'a>,
+    /// Phases that are taken back together when one of them fails.
+    windows: Vec<Window<'a>>,
     phases: Vec<Phase<'a>>,
 }
 
 #[derive(Serialize)]
 struct Phase<'a> {
     name: &'a str,
+    on_failure: OnFailure,
+    deadline: Option<TimeSpan>,
     steps: Vec<Step<'a>>,
 }
 
@@ -40,6 +49,8 @@ struct Step<'a> {
     worker: bool,
     bytes: u64,
     leaves: Leaves,
+    /// The slot whose load it belongs to.
+    scope: Option<&'a str>,
     service: bool,
     stops: Option<&'a str>,
     digest: &'a str,
@@ -85,19 +96,23 @@ impl<'a> Document<'a> {
             tables: subject.selection.groups.iter().map(|group| group.tables.len()).sum(),
             left_out: subject.selection.excluded.len(),
             bytes: bytes(subject),
+            capture: subject.capture,
             session: &options.session,
             guard: GuardView { open: &options.guard.open, close: &options.guard.close },
+            windows: windows(subject),
             phases: phases(subject),
         }
     }
 }
 
 fn phases(subject: Subject<'_>) -> Vec<Phase<'_>> {
-    by_phase(subject)
-        .into_iter()
-        .map(|(name, steps)| {
+    let names = subject.graph.phases().iter();
+    names
+        .zip(by_phase(subject))
+        .map(|(phase, (name, steps))| {
+            let PhaseRule { on_failure, deadline } = subject.graph.rule(phase);
             let steps = steps.into_iter().map(|step| step_view(subject, step)).collect();
-            Phase { name, steps }
+            Phase { name, on_failure, deadline, steps }
         })
         .collect()
 }
@@ -111,6 +126,7 @@ fn step_view<'a>(subject: Subject<'a>, step: &'a StepNode) -> Step<'a> {
         worker: step.resources.worker,
         bytes: step.resources.cost,
         leaves: step.leaves,
+        scope: step.scope.as_ref().map(Ident::as_str),
         service: step.service,
         stops: step.stops.as_ref().map(|id| id.0.as_str()),
         digest: &step.digest.0,

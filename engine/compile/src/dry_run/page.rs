@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Server, Statement, StepNode};
+use pgkedge_model::{Ident, ReplicationSet, Server, Session, Slot, Statement, StepNode};
 use serde::Serialize;
 
 use super::locks::{Lock, lock};
-use super::overview::{Database, GuardView, by_phase, bytes, databases, needs};
+use super::overview::{
+    Database, GuardView, Numbered, by_phase, bytes, databases, numbered, operation, step_facts,
+};
+use super::shown::{counted, line, size};
 use super::statements::body;
 use super::{Options, Subject};
 
@@ -23,13 +26,31 @@ pub(super) struct Page<'a> {
     statements: usize,
     session: Vec<String>,
     guard: GuardView<'a>,
+    /// Some statements go over a replication connection.
+    replication: bool,
+    slots: Vec<PageSlot>,
     phases: Vec<PagePhase<'a>>,
     locks: Vec<LockLine>,
 }
 
 #[derive(Serialize)]
+struct PageSlot {
+    name: String,
+    sets: Vec<PageSet>,
+}
+
+#[derive(Serialize)]
+struct PageSet {
+    name: String,
+    /// Operations, and how partitions are published.
+    facts: String,
+    /// In lines that fit a terminal.
+    tables: Vec<String>,
+}
+
+#[derive(Serialize)]
 struct PagePhase<'a> {
-    name: &'a str,
+    numbered: Numbered<'a>,
     steps: Vec<PageStep<'a>>,
 }
 
@@ -61,8 +82,15 @@ impl<'a> Page<'a> {
             size: size(bytes(subject)),
             steps: subject.graph.steps().count(),
             statements: all().count(),
-            session: wrapped(&options.session),
+            session: wrapped(&options.session, "; "),
             guard: GuardView { open: &options.guard.open, close: &options.guard.close },
+            replication: all().any(|statement| statement.session == Session::Replication),
+            slots: subject
+                .capture
+                .slots
+                .iter()
+                .map(|slot| page_slot(slot, options.brief))
+                .collect(),
             phases: page_phases(subject, options),
             locks: lock_lines(all()),
         }
@@ -75,44 +103,39 @@ fn page_phases<'a>(subject: Subject<'a>, options: &Options) -> Vec<PagePhase<'a>
         facts: step_facts(subject, step),
         body: body(step, options.brief),
     };
-    by_phase(subject)
-        .into_iter()
-        .map(|(name, steps)| PagePhase { name, steps: steps.into_iter().map(step).collect() })
-        .collect()
+    let page_phase = |(at, (_, steps)): (usize, (&str, Vec<&'a StepNode>))| PagePhase {
+        numbered: numbered(subject, at),
+        steps: steps.into_iter().map(step).collect(),
+    };
+    by_phase(subject).into_iter().enumerate().map(page_phase).collect()
 }
 
-fn step_facts(subject: Subject<'_>, step: &StepNode) -> Vec<String> {
-    let mut facts = vec![step.kind.clone()];
-    if step.is_bundle() {
-        facts.push(format!("{} members", step.members.len()));
+fn page_slot(slot: &Slot, brief: bool) -> PageSlot {
+    let groups: Vec<&str> = slot.groups.iter().map(Ident::as_str).collect();
+    let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
+    let kept = if slot.existing { ", which is there already, and stays" } else { "" };
+    PageSlot {
+        name: line(&format!("{}{kept}: {groups}", slot.name.as_str())),
+        sets: slot.sets.iter().map(|set| page_set(set, brief)).collect(),
     }
-    if step.resources.cost > 0 {
-        facts.push(format!("about {}", size(step.resources.cost)));
-    }
-    if !step.resources.connections.is_empty() {
-        let servers = step.resources.connections.iter().map(|(server, _)| server.to_string());
-        facts.push(format!("connects to {}", servers.collect::<Vec<_>>().join(" and ")));
-    }
-    if step.service {
-        facts.push("a service, until another step stops it".to_owned());
-    }
-    if let Some(stopped) = &step.stops {
-        facts.push(format!("stops {stopped}"));
-    }
-    facts.extend(needs_in_short(&needs(subject, step)));
-    facts
 }
 
-/// Barriers go without saying, and of many steps a few are enough.
-fn needs_in_short(needs: &[&str]) -> Option<String> {
-    const SHOWN: usize = 3;
-    match needs {
-        [] => None,
-        few if few.len() <= SHOWN + 1 => Some(format!("after {}", few.join(", "))),
-        many => {
-            let more = many.len() - SHOWN;
-            Some(format!("after {} and {more} more", many[..SHOWN].join(", ")))
-        }
+/// The brief form shows the first tables only.
+fn page_set(set: &ReplicationSet, brief: bool) -> PageSet {
+    const BRIEF: usize = 5;
+    let operations: Vec<&str> = set.operations.iter().map(|of| operation(*of)).collect();
+    let root = if set.through_root { ", partitions as their root" } else { "" };
+    let tables = counted(set.tables.len(), "table");
+    let shown = if brief { BRIEF } else { usize::MAX };
+    let mut names: Vec<String> =
+        set.tables.iter().take(shown).map(|table| line(&table.to_string())).collect();
+    if set.tables.len() > shown {
+        names.push(format!("… and {} more", set.tables.len() - shown));
+    }
+    PageSet {
+        name: set.name.as_str().to_owned(),
+        facts: format!("{} of {tables}{root}", operations.join(", ")),
+        tables: wrapped(&names, ", "),
     }
 }
 
@@ -126,34 +149,18 @@ fn lock_lines<'a>(statements: impl Iterator<Item = &'a Statement>) -> Vec<LockLi
     counts.into_iter().map(|((on, lock), statements)| LockLine { on, lock, statements }).collect()
 }
 
-/// Settings side by side, in lines that fit a terminal.
-fn wrapped(settings: &[String]) -> Vec<String> {
+/// Items side by side, in lines that fit a terminal.
+fn wrapped(items: &[String], between: &str) -> Vec<String> {
     const WIDTH: usize = 92;
     let mut lines: Vec<String> = Vec::new();
-    for setting in settings {
+    for item in items {
         match lines.last_mut() {
-            Some(line) if line.len() + setting.len() + 2 <= WIDTH => {
-                line.push_str("; ");
-                line.push_str(setting);
+            Some(line) if line.len() + item.len() + between.len() <= WIDTH => {
+                line.push_str(between);
+                line.push_str(item);
             }
-            _ => lines.push(setting.clone()),
+            _ => lines.push(item.clone()),
         }
     }
     lines
-}
-
-/// A number of bytes for people: three digits are enough.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut scaled = bytes.saturating_mul(10);
-    while scaled >= 10_240 && unit + 1 < UNITS.len() {
-        scaled /= 1024;
-        unit += 1;
-    }
-    let (whole, tenth) = (scaled / 10, scaled % 10);
-    if unit == 0 || whole >= 100 || tenth == 0 {
-        return format!("{whole} {}", UNITS[unit]);
-    }
-    format!("{whole}.{tenth} {}", UNITS[unit])
 }

@@ -1,6 +1,8 @@
 //! Lays out a step's statements: each as it is sent, after the server that it goes to.
 
-use pgkedge_model::{Member, Statement, StepNode, Transaction};
+use pgkedge_model::{Member, Session, Statement, StepNode, Transaction};
+
+use super::shown::{line, visible};
 
 /// Members of a bundle that the brief form shows.
 const BRIEF: usize = 3;
@@ -26,31 +28,22 @@ pub(super) fn body(step: &StepNode, brief: bool) -> String {
 
 fn add_member(lines: &mut Vec<String>, step: &StepNode, member: &Member) {
     if step.is_bundle() {
-        lines.push(format!("{INDENT}-- {}", visible(&member.key)));
+        lines.push(format!("{INDENT}-- {}", line(&member.key)));
     }
     add_all(lines, &member.run);
 }
 
 fn add_all(lines: &mut Vec<String>, statements: &[Statement]) {
     for statement in statements {
-        let guarded = statement.transaction == Transaction::Guarded;
-        let bar = if guarded { '│' } else { ' ' };
+        let bar = match (statement.transaction, statement.session) {
+            (Transaction::Guarded, _) => '│',
+            (Transaction::Alone, Session::Replication) => '»',
+            (Transaction::Alone, Session::Sql | Session::Wire) => ' ',
+        };
         let text = visible(&statement.shown());
-        for (number, line) in text.split('\n').enumerate() {
+        for (number, row) in text.split('\n').enumerate() {
             let server = if number == 0 { statement.on.to_string() } else { String::new() };
-            lines.push(format!("{INDENT}{server:<7} {bar} {line}").trim_end().to_owned());
+            lines.push(format!("{INDENT}{server:<7} {bar} {row}").trim_end().to_owned());
         }
     }
-}
-
-/// Shows what a terminal would obey: names and literals come from the database.
-fn visible(text: &str) -> String {
-    let shown = |char: char| match char {
-        '\n' | '\t' => char,
-        '\u{7f}' => '\u{2421}',
-        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(char)).unwrap_or('\u{fffd}'),
-        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        other => other,
-    };
-    text.chars().map(shown).collect()
 }

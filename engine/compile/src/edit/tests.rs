@@ -1,4 +1,4 @@
-use pgkedge_model::{Each, Failure, RunId, Server, Settings};
+use pgkedge_model::{Capture, Each, Failure, RunId, Server, Settings};
 use serde_json::json;
 
 use super::*;
@@ -55,6 +55,7 @@ fn header() -> RunHeader {
         databases: BTreeMap::new(),
         settings: Settings::default(),
         facts: world().0,
+        capture: Capture::default(),
         graph: before().compile(&world()).unwrap().graph,
     }
 }

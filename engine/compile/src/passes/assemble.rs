@@ -66,7 +66,7 @@ fn step_node(
     outputs: &BTreeMap<&Object, &StepId>,
     stops: Option<StepId>,
 ) -> StepNode {
-    let (declared, spec) = (units[0].declared, units[0].spec);
+    let (declared, spec, scope) = (units[0].declared, units[0].spec, units[0].scope.clone());
     let mut touches: BTreeMap<Object, TouchMode> = BTreeMap::new();
     let mut drafts: Vec<Draft> = Vec::new();
     for unit in units {
@@ -90,7 +90,7 @@ fn step_node(
         touches: touches.into_iter().map(|(object, mode)| Touch { object, mode }).collect(),
         resources: Resources::default(),
         leaves: spec.leaves,
-        scope: None,
+        scope,
         service: spec.service,
         stops,
         digest: StepDigest::default(),

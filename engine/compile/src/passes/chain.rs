@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{DeclaredStep, Draft, Fold, KindSpec, Object, PhaseName, TouchMode};
+use pgkedge_model::{DeclaredStep, Draft, Fold, Ident, KindSpec, Object, PhaseName, TouchMode};
 
-use super::Expanded;
+use super::expand::{Expanded, Scoped};
 
 /// Members of one node, at most: what one transaction should hold in locks. A server of default size
 /// has room for 6,400, and a table with its key, its sequence and what is toasted takes six.
@@ -21,19 +21,22 @@ pub(crate) struct Unit<'a> {
     /// Of all its drafts; a node that adds to what it reads is like a writer.
     pub(crate) touches: BTreeMap<Object, TouchMode>,
     pub(crate) fold: Fold,
+    /// The slot whose load it belongs to.
+    pub(crate) scope: Option<Ident>,
 }
 
 /// Units in program order: runs of `Chain` drafts joined, any other draft by itself.
 pub(crate) fn chain(expanded: Vec<Expanded<'_>>) -> Vec<Unit<'_>> {
     let mut units: Vec<Unit<'_>> = Vec::new();
     for (step, Expanded { declared, spec, drafts }) in expanded.into_iter().enumerate() {
-        for draft in drafts {
-            if let Some(last) = units.last_mut().filter(|last| last.takes(step, &draft)) {
+        for Scoped { draft, scope } in drafts {
+            let takes = |last: &&mut Unit<'_>| last.takes(step, &draft, scope.as_ref());
+            if let Some(last) = units.last_mut().filter(takes) {
                 last.add(draft);
                 continue;
             }
             let (fold, touches) = (draft.fold, BTreeMap::new());
-            let mut unit = Unit { declared, spec, step, drafts: Vec::new(), touches, fold };
+            let mut unit = Unit { declared, spec, step, drafts: Vec::new(), touches, fold, scope };
             unit.add(draft);
             units.push(unit);
         }
@@ -46,9 +49,10 @@ impl Unit<'_> {
         &self.declared.phase
     }
 
-    fn takes(&self, step: usize, draft: &Draft) -> bool {
+    fn takes(&self, step: usize, draft: &Draft, scope: Option<&Ident>) -> bool {
         let first = &self.drafts[0];
         self.step == step
+            && self.scope.as_ref() == scope
             && (self.fold, draft.fold) == (Fold::Chain, Fold::Chain)
             && self.drafts.len() < MOST_MEMBERS
             && first.script.before == draft.script.before

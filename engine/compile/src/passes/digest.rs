@@ -4,10 +4,14 @@ use pgkedge_model::{StepDigest, StepNode};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Over the kind, its version, the parameters and every statement; not over what it waits for.
+/// Over the kind, its version, the slot whose load it belongs to, the parameters and every statement;
+/// not over what it waits for.
 pub(super) fn digest(node: &StepNode, version: u32) -> StepDigest {
     let mut document = Vec::new();
     add(&mut document, &(&node.kind, version));
+    if let Some(scope) = &node.scope {
+        add(&mut document, scope);
+    }
     add_sorted(&mut document, &node.params);
     add(&mut document, &node.before);
     for member in &node.members {

@@ -26,7 +26,12 @@ pub(crate) struct Edges {
 }
 
 /// Follows the units in program order.
-pub(crate) fn derive_edges(units: &[Unit<'_>], findings: &mut Vec<Finding>) -> Edges {
+/// `idle` are services that have nothing to hold up.
+pub(crate) fn derive_edges(
+    units: &[Unit<'_>],
+    idle: &BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) -> Edges {
     let mut edges = Edges::default();
     let mut objects: BTreeMap<&Object, History<'_>> = BTreeMap::new();
     let creators = creators(units);
@@ -58,7 +63,7 @@ pub(crate) fn derive_edges(units: &[Unit<'_>], findings: &mut Vec<Finding>) -> E
             needs.extend(history.touch(at, *mode, unit.phase()));
         }
         needs.extend(chained(units, at));
-        if let Some(service) = stopped_service(units, at, findings) {
+        if let Some(service) = stopped_service(units, at, idle, findings) {
             needs.insert(service);
             edges.stops.insert(at, service);
         }
@@ -127,7 +132,12 @@ fn chained(units: &[Unit<'_>], at: usize) -> Option<usize> {
 }
 
 /// The service that a unit stops: declared before it, by name, and for the same key if it has several.
-fn stopped_service(units: &[Unit<'_>], at: usize, findings: &mut Vec<Finding>) -> Option<usize> {
+fn stopped_service(
+    units: &[Unit<'_>],
+    at: usize,
+    idle: &BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) -> Option<usize> {
     let unit = &units[at];
     let draft = &unit.drafts[0];
     let name = draft.stops.as_deref()?;
@@ -137,7 +147,7 @@ fn stopped_service(units: &[Unit<'_>], at: usize, findings: &mut Vec<Finding>) -
         .collect();
     let same_key = services.iter().find(|other| units[**other].drafts[0].key == draft.key);
     let found = same_key.or(services.first()).copied();
-    if found.is_none() {
+    if found.is_none() && !idle.contains(name) {
         findings.push(rules::no_service(unit, name, &units[..at]));
     }
     found

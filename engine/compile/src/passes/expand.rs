@@ -1,11 +1,12 @@
-//! Asks every declared step's kind what it makes of each item.
+//! Asks every declared step's kind what it makes of each item, and whose load each draft belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgkedge_model::{DeclaredStep, Draft, Expansion, Finding, KindSpec};
+use pgkedge_model::{DeclaredStep, Draft, Expansion, Finding, Ident, KindSpec};
 use pgkedge_plan::PhasePlan;
 
 use super::items::items;
+use super::scope;
 use crate::compile::Scene;
 use crate::rules;
 
@@ -13,7 +14,13 @@ use crate::rules;
 pub(crate) struct Expanded<'a> {
     pub(crate) declared: &'a DeclaredStep,
     pub(crate) spec: &'a KindSpec,
-    pub(crate) drafts: Vec<Draft>,
+    pub(crate) drafts: Vec<Scoped>,
+}
+
+/// A draft, and the slot whose load it belongs to.
+pub(crate) struct Scoped {
+    pub(crate) draft: Draft,
+    pub(crate) scope: Option<Ident>,
 }
 
 /// Declared steps in program order.
@@ -33,7 +40,14 @@ pub(crate) fn expand<'a>(
         let drafts = drafts(declared, spec, scene, findings);
         expanded.push(Expanded { declared, spec, drafts });
     }
+    scope::keep_from_the_hand_off(&mut expanded);
     expanded
+}
+
+/// Services that have nothing to hold up, so that there is nothing to stop.
+pub(crate) fn idle_services(expanded: &[Expanded<'_>]) -> BTreeSet<String> {
+    let idle = expanded.iter().filter(|step| step.spec.service && step.drafts.is_empty());
+    idle.map(|step| step.declared.name.clone()).collect()
 }
 
 fn drafts(
@@ -41,7 +55,7 @@ fn drafts(
     spec: &KindSpec,
     scene: &Scene<'_>,
     findings: &mut Vec<Finding>,
-) -> Vec<Draft> {
+) -> Vec<Scoped> {
     let mut drafts = Vec::new();
     let mut keys = BTreeSet::new();
     for item in items(declared.each, scene) {
@@ -56,11 +70,15 @@ fn drafts(
             source: scene.source,
         };
         match (spec.expand)(&expansion) {
-            Ok(more) => drafts.extend(more),
+            Ok(more) => {
+                let scope = scope::of(&item, scene);
+                drafts.extend(more.into_iter().map(|draft| Scoped { draft, scope: scope.clone() }));
+            }
             Err(more) => findings.extend(more),
         }
     }
-    if let Some(draft) = drafts.iter().find(|draft| !keys.insert(draft.key.as_str())) {
+    let twice = drafts.iter().find(|scoped| !keys.insert(scoped.draft.key.as_str()));
+    if let Some(Scoped { draft, .. }) = twice {
         findings.push(rules::two_of_one_key(declared, &draft.key));
     }
     drafts

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Fold, Statement};
+use pgkedge_model::{Fold, Ident, Statement};
 
 use super::chain::{MOST_MEMBERS, Unit};
 use super::edges::Edges;
@@ -22,7 +22,7 @@ pub(crate) struct Folded<'a> {
     pub(crate) nodes: Vec<Vec<usize>>,
 }
 
-/// Units share a node if their kind allows it and they are equally many units away from the start of
+/// Units share a node if their kind allows it, they belong to the load of one slot, and they are equally many units away from the start of
 /// their phase. Edges lead from one such level to another, so nodes can wait for each other no more
 /// than units can.
 pub(crate) fn fold<'a>(units: Vec<Unit<'a>>, edges: &Edges) -> Folded<'a> {
@@ -48,6 +48,7 @@ pub(crate) fn fold<'a>(units: Vec<Unit<'a>>, edges: &Edges) -> Folded<'a> {
 struct Class<'a> {
     step: usize,
     level: usize,
+    scope: Option<&'a Ident>,
     stops: Option<&'a str>,
     /// Statements that the node sends once, as one text.
     envelope: String,
@@ -60,6 +61,7 @@ impl<'a> Class<'a> {
         Self {
             step: unit.step,
             level,
+            scope: unit.scope.as_ref(),
             stops: draft.stops.as_deref(),
             envelope: shared(envelope.0) + &shared(envelope.1),
         }

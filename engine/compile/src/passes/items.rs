@@ -1,6 +1,6 @@
 //! What a declared step is repeated for.
 
-use pgkedge_model::{Each, Entry, Item, Section, TableKind};
+use pgkedge_model::{Each, Entry, Item, Section, Table, TableKind, UnloggedPolicy};
 
 use crate::compile::Scene;
 use crate::passes::split::holds_rows;
@@ -10,7 +10,7 @@ pub(crate) fn items<'a>(each: Option<Each>, scene: &Scene<'a>) -> Vec<Item<'a>> 
     match each {
         None => vec![Item::Once],
         Some(Each::Table) => tables(scene),
-        Some(Each::Part) => parts(scene),
+        Some(Each::Part) => parts(scene, |table| !(table.unlogged && scene.unlogged_apart)),
         Some(Each::Index) => entries(scene, &["INDEX", "INDEX ATTACH"]),
         Some(Each::Constraint) => entries(scene, &["CONSTRAINT", "CHECK CONSTRAINT"]),
         Some(Each::ForeignKey) => entries(scene, &["FK CONSTRAINT"]),
@@ -18,7 +18,10 @@ pub(crate) fn items<'a>(each: Option<Each>, scene: &Scene<'a>) -> Vec<Item<'a>> 
         Some(Each::MaterializedView) => materialized_views(scene),
         Some(Each::Slot) => scene.capture.slots.iter().map(Item::Slot).collect(),
         Some(Each::ReplicationSet) => scene.capture.sets().map(Item::ReplicationSet).collect(),
-        Some(Each::UnloggedPart) => Vec::new(),
+        Some(Each::UnloggedPart) => match scene.settings.unlogged {
+            UnloggedPolicy::AtCutover => parts(scene, |table| table.unlogged),
+            UnloggedPolicy::SchemaOnly => Vec::new(),
+        },
     }
 }
 
@@ -30,12 +33,12 @@ fn tables<'a>(scene: &Scene<'a>) -> Vec<Item<'a>> {
         .collect()
 }
 
-fn parts<'a>(scene: &Scene<'a>) -> Vec<Item<'a>> {
-    let of_table = |table| {
-        let parts = scene.parts.get(&table).into_iter().flatten();
-        parts.map(move |part| Item::Part(scene.source.tables[&table], part))
+fn parts<'a>(scene: &Scene<'a>, wanted: impl Fn(&Table) -> bool) -> Vec<Item<'a>> {
+    let of_table = |table: &'a Table| {
+        let parts = scene.parts.get(&table.oid).into_iter().flatten();
+        parts.map(move |part| Item::Part(table, part))
     };
-    scene.facts.source.tables.iter().flat_map(|table| of_table(table.oid)).collect()
+    scene.facts.source.tables.iter().filter(|table| wanted(table)).flat_map(of_table).collect()
 }
 
 fn entries<'a>(scene: &Scene<'a>, kinds: &[&str]) -> Vec<Item<'a>> {

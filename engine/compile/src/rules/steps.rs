@@ -9,7 +9,18 @@ use crate::passes::Unit;
 use pgkedge_plan::nearest;
 
 /// Kinds that write what others read, for the help line.
-const WRITERS: &[(&str, &str)] = &[("snapshot", "hold_snapshot"), ("ledger", "create_ledger")];
+const WRITERS: &[(&str, &str)] = &[
+    ("snapshot", "hold_snapshot"),
+    ("ledger", "create_ledger"),
+    ("publication", "create_publication"),
+    ("slot", "create_slot"),
+    ("hand_off", "capture_hand_off"),
+    ("slot_hand_off", "prove_hand_off"),
+    ("replay", "pause_replay"),
+    ("stream", "start_apply"),
+    ("marker", "write_marker"),
+    ("writes", "fence_source"),
+];
 
 const UNKNOWN_SERVICE: &str = "compile::unknown_service";
 

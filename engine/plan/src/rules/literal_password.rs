@@ -30,7 +30,7 @@ fn search(value: &Value, at: &str, findings: &mut Vec<Finding>) {
 }
 
 fn finding(at: &str) -> Finding {
-    let database = ["source", "target"]
+    let database = ["source", "replica", "target"]
         .into_iter()
         .find(|name| pointer::is_within(at, &format!("/databases/{name}")));
     let help = match database {

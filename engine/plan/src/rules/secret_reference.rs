@@ -10,29 +10,48 @@ const WAYS: &str =
     "ways: { env: VARIABLE }, { file: PATH }, { command: [PROGRAM, …] }, { service: NAME }";
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
-    ["source", "target"]
+    PLACES
         .into_iter()
-        .filter_map(|database| {
-            let of = format!("/databases/{database}");
+        .filter_map(|place| {
+            let of = format!("/databases/{}", place.path);
             let at = format!("{of}/url");
             let fields = text.json.pointer(&of)?.as_object()?;
-            let Some(url) = fields.get("url") else { return Some(missing(database, of)) };
+            let Some(url) = fields.get("url") else { return Some(missing(place, of)) };
             // The rule about passwords has more to say.
             let told = !passwords::find(&url.to_string()).is_empty();
-            if told { None } else { finding(database, &at, url) }
+            if told { None } else { finding(place, &at, url) }
         })
         .collect()
 }
 
-fn missing(database: &str, at: String) -> Finding {
-    let variable = format!("{}_URL", database.to_uppercase());
+/// Where a url stands, what it is of, and the variable that may hold it.
+#[derive(Clone, Copy)]
+struct UrlPlace {
+    path: &'static str,
+    of: &'static str,
+    variable: &'static str,
+}
+
+const PLACES: [UrlPlace; 4] = [
+    UrlPlace { path: "source", of: "source", variable: "SOURCE_URL" },
+    UrlPlace {
+        path: "source/from_target",
+        of: "source, as the target reaches it,",
+        variable: "SOURCE_FROM_TARGET_URL",
+    },
+    UrlPlace { path: "replica", of: "replica", variable: "REPLICA_URL" },
+    UrlPlace { path: "target", of: "target", variable: "TARGET_URL" },
+];
+
+fn missing(UrlPlace { of: database, variable, .. }: UrlPlace, at: String) -> Finding {
     Finding::error(codes::MISSING_FIELD, format!("the {database} needs a url"))
         .at_value(at, "`url` is missing here")
         .help(format!("add `url: {{ env: {variable} }}`\n{WAYS}"))
 }
 
-fn finding(database: &str, at: &str, url: &Value) -> Option<Finding> {
-    let instead = format!("write `url: {{ env: {}_URL }}`", database.to_uppercase());
+fn finding(place: UrlPlace, at: &str, url: &Value) -> Option<Finding> {
+    let UrlPlace { of: database, variable, .. } = place;
+    let instead = format!("write `url: {{ env: {variable} }}`");
     let Value::Object(reference) = url else {
         let empty = url.is_null() || url == "";
         let what = if empty { "empty" } else { "written out" };

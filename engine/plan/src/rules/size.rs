@@ -10,14 +10,15 @@ use crate::codes;
 const PAGE: ByteSize = ByteSize(8 << 10);
 
 pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
-    ["part_size", "bundle_below"]
+    ["load/part_size", "load/bundle_below", "limits/retained_wal/budget"]
         .into_iter()
-        .filter_map(|field| finding(field, text.json.pointer(&format!("/load/{field}"))?))
+        .filter_map(|path| finding(path, text.json.pointer(&format!("/{path}"))?))
         .collect()
 }
 
-fn finding(field: &str, value: &Value) -> Option<Finding> {
-    let at = format!("/load/{field}");
+fn finding(path: &str, value: &Value) -> Option<Finding> {
+    let at = format!("/{path}");
+    let (name, field) = (path.replace('/', "."), path.rsplit('/').next().unwrap_or(path));
     let written = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let help = "write a number of bytes, or one with KiB, MiB, GiB or TiB";
     let finding = |message: String, label: &str, help: String| {
@@ -25,11 +26,11 @@ fn finding(field: &str, value: &Value) -> Option<Finding> {
     };
     match serde_json::from_value::<ByteSize>(value.clone()) {
         Err(_) => {
-            let message = format!("`load.{field}` cannot be `{written}`");
+            let message = format!("`{name}` cannot be `{written}`");
             finding(message, "not a size", format!("{help}: `{field}: {}`", example(&written)))
         }
         Ok(size) if field == "part_size" && size < PAGE => {
-            let message = format!("`load.{field}` must be at least {PAGE}, the size of a page");
+            let message = format!("`{name}` must be at least {PAGE}, the size of a page");
             finding(message, "too small", format!("{help}: `{field}: 1GiB`"))
         }
         Ok(_) => None,

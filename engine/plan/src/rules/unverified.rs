@@ -7,9 +7,6 @@ use crate::codes;
 use crate::plan::PhasePlan;
 use crate::views;
 
-/// Warnings of a plan's text that `waive` may name.
-pub(crate) const WAIVABLE: [&str; 1] = [codes::UNVERIFIED];
-
 /// The kind of step that compares rows.
 const KIND: &str = "verify";
 

@@ -1,7 +1,7 @@
 //! What a valid text becomes.
 
 use crate::support::{KINDS, checked, files, fixtures, plan_with, rendered, root};
-use pgkedge_model::{Each, Ident, QualifiedName, Server};
+use pgkedge_model::{Each, Ident, OnFailure, Operation, QualifiedName, Server};
 use pgkedge_plan::{
     Pattern, Plan, Property, expanded_yaml, located, pipeline_schema, plan_schema, report,
 };
@@ -37,9 +37,18 @@ fn meaning(plan: &Plan) -> serde_json::Value {
     let groups: Vec<_> = plan
         .groups
         .iter()
-        .map(|group| json!([group.name, patterns(&group.tables.patterns), group.tables.having]))
+        .map(|group| {
+            let tables = &group.tables;
+            json!([group.name, patterns(&tables.patterns), tables.having, group.sets])
+        })
         .collect();
+    let slots = plan.capture.slots.iter().map(|slot| json!([slot.name, slot.existing]));
+    let sets = plan.capture.sets.iter().map(|set| json!([set.name, set.slot, set.operations]));
+    let capture: Vec<_> = slots.chain(sets).collect();
+    let crossing = plan.capture.crossing_foreign_keys.iter().map(ToString::to_string);
+    let on_failure: Vec<_> = plan.phases.iter().map(|phase| phase.on_failure).collect();
     json!([
+        [capture, crossing.collect::<Vec<_>>(), on_failure],
         [plan.name, plan.pipeline, plan.databases, plan.settings],
         [patterns(&plan.tables.include), patterns(&plan.tables.exclude)],
         groups,
@@ -215,6 +224,66 @@ fn groups_choose_by_patterns_and_by_properties() {
     assert_eq!(rest.pointer.as_deref(), Some("/groups/2"));
 }
 
+/// The capture fixture, with more behind it.
+fn capturing(more: &str) -> Plan {
+    valid(&plan_with(more).replace("full-load", "./pipelines/capture.yaml"))
+}
+
+#[test]
+fn a_pipeline_that_captures_has_one_slot_and_one_set_unless_the_plan_says_more() {
+    let plan =
+        capturing("groups:\n  - { name: a, tables: [a.b] }\n  - { name: rest, tables: [\"*\"] }\n");
+    let capture = &plan.capture;
+    assert_eq!((capture.slots.len(), capture.sets.len()), (1, 1));
+    assert_eq!((capture.slots[0].name.as_str(), capture.slots[0].existing), ("all", false));
+    assert_eq!(capture.sets[0].operations, Operation::ALL.into());
+    assert!(plan.groups.iter().all(|group| group.sets == [capture.sets[0].name.clone()]));
+    assert!(self::plan("").capture.slots.is_empty());
+}
+
+#[test]
+fn a_group_that_names_a_slot_has_a_set_of_all_operations_beside_those_that_are_written() {
+    let plan = capturing(
+        "slots: { orders: {} }\nreplication_sets: { orders: { slot: orders } }\ngroups:\n  \
+         - { name: a, tables: [a.b], replication_sets: [orders] }\n  \
+         - { name: b, tables: [b.c], slot: orders }\n  - { name: c, tables: [\"*\"] }\n",
+    );
+    let names: Vec<_> = plan.capture.sets.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["orders", "orders_all"]);
+    let of_groups: Vec<_> = plan.groups.iter().map(|group| group.sets[0].as_str()).collect();
+    assert_eq!(of_groups, ["orders", "orders_all", "orders_all"]);
+}
+
+#[test]
+fn a_pipeline_has_the_phases_of_the_parts_that_it_includes() {
+    let plan = capturing("");
+    insta::assert_snapshot!(outline(&plan).join("\n"), @r"
+    capture: publication slot
+    load: snapshot prove copy release
+    replicate: apply
+    verify: rows
+    fence: fence
+    check: rows
+    open: target
+    after: capture
+    ");
+    let undone = plan.phases.iter().filter(|phase| phase.on_failure == OnFailure::Undo);
+    let undone: Vec<_> = undone.map(|phase| phase.name.0.as_str()).collect();
+    assert_eq!(undone, ["fence", "check", "open"]);
+}
+
+#[test]
+fn the_replica_and_the_way_from_the_target_are_kept() {
+    let databases = "databases:\n  replica: { url: { env: REPLICA_URL } }\n  ";
+    let text = plan_with("").replace("databases:\n  ", databases);
+    let text =
+        text.replace("SOURCE_URL } }", "SOURCE_URL }, from_target: { url: { service: shop } } }");
+    let plan = valid(&text.replace("full-load", "./pipelines/replica.yaml"));
+    assert!(plan.databases.contains_key(&Server::Replica));
+    let way = plan.databases[&Server::Source].from_target.as_ref().unwrap();
+    assert_eq!(json!(way.url), json!({ "service": "shop" }));
+}
+
 #[test]
 fn a_waived_warning_is_not_shown() {
     let waived = "waive: [{ code: plan::unverified, reason: compared by hand }]\n";
@@ -245,8 +314,8 @@ fn slips(text: &str) -> Vec<String> {
         let kept = lines.iter().enumerate().filter(|(n, _)| *n != lost);
         kept.map(|(_, line)| *line).collect::<Vec<_>>().join("\n")
     };
-    let cuts = text.char_indices().step_by(211).map(|(at, _)| text[..at].to_owned());
-    let instead = |c: char| text.char_indices().step_by(197).map(move |(at, old)| (at, old, c));
+    let cuts = text.char_indices().step_by(409).map(|(at, _)| text[..at].to_owned());
+    let instead = |c: char| text.char_indices().step_by(787).map(move |(at, old)| (at, old, c));
     let swapped = ['*', '\t', '"', ':', '[', 'ž', '&', '{', '-', '!']
         .into_iter()
         .flat_map(instead)

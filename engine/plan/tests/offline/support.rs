@@ -85,6 +85,35 @@ struct Approval {
     message: String,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reading {
+    /// The server that is read.
+    #[serde(default)]
+    from: Option<String>,
+    /// What is compared with.
+    #[serde(default)]
+    against: Option<String>,
+    /// When.
+    #[serde(default)]
+    at: Option<String>,
+    /// What holds the snapshot.
+    #[serde(default)]
+    through: Option<String>,
+    /// Which foreign keys.
+    #[serde(default)]
+    slots: Option<String>,
+    /// Adds the gap of the plan.
+    #[serde(default)]
+    gap: bool,
+    #[serde(default)]
+    below: Option<String>,
+    #[serde(default)]
+    within: Option<String>,
+    #[serde(default)]
+    without: Vec<String>,
+}
+
 fn params<T: JsonSchema>() -> Value {
     schema_for!(T).to_value()
 }
@@ -113,25 +142,46 @@ pub(crate) const KINDS: &[KindSpec] = &[
     kind("analyze", params::<Nothing>, &[Each::Table, Each::MaterializedView]),
     kind("approval", params::<Approval>, &[]),
     kind("command", params::<Command>, &[]),
-    kind("compare_catalogs", params::<Nothing>, &[]),
+    kind("await_drained", params::<Nothing>, &[Each::Slot]),
+    kind("await_lag", params::<Reading>, &[]),
+    kind("await_replica", params::<Nothing>, &[]),
+    kind("capture_hand_off", params::<Nothing>, &[]),
+    kind("close_target", params::<Nothing>, &[]),
+    kind("compare_catalogs", params::<Reading>, &[]),
     kind("copy_database_settings", params::<Nothing>, &[]),
     kind("copy_globals", params::<Nothing>, &[]),
-    kind("copy_large_objects", params::<Nothing>, &[]),
-    kind("copy_part", params::<Nothing>, &[Each::Part]),
+    kind("copy_large_objects", params::<Reading>, &[]),
+    kind("copy_part", params::<Reading>, &[Each::Part, Each::UnloggedPart]),
     kind("copy_schema", params::<CopySchema>, &[]),
     kind("create_constraint", params::<Nothing>, &[Each::Constraint]),
-    kind("create_foreign_key", params::<Nothing>, &[Each::ForeignKey]),
+    kind("create_foreign_key", params::<Reading>, &[Each::ForeignKey]),
     kind("create_index", params::<Nothing>, &[Each::Index]),
     kind("create_ledger", params::<Nothing>, &[]),
+    kind("create_publication", params::<Nothing>, &[Each::ReplicationSet]),
+    kind("create_slot", params::<Nothing>, &[Each::Slot]),
+    kind("drop_capture", params::<Nothing>, &[Each::Slot]),
     kind("drop_ledger", params::<Nothing>, &[]),
-    KindSpec { service: true, ..kind("hold_snapshot", params::<Nothing>, &[]) },
+    kind("fence_source", params::<Nothing>, &[]),
+    KindSpec { service: true, ..kind("hold_snapshot", params::<Reading>, &[]) },
+    kind("open_target", params::<Nothing>, &[]),
+    kind("pause_replay", params::<Nothing>, &[]),
     kind("preflight", params::<Nothing>, &[]),
+    kind("prove_drained", params::<Nothing>, &[Each::Slot]),
+    kind("prove_hand_off", params::<Nothing>, &[Each::Slot]),
+    kind("prove_quiet", params::<Nothing>, &[]),
     kind("refresh_materialized_view", params::<Nothing>, &[Each::MaterializedView]),
     kind("release_snapshot", params::<ReleaseSnapshot>, &[]),
-    kind("set_sequence", params::<Nothing>, &[Each::Sequence]),
+    kind("resume_replay", params::<Nothing>, &[]),
+    kind("set_replica_identity", params::<Nothing>, &[Each::Table]),
+    kind("set_sequence", params::<Reading>, &[Each::Sequence]),
     kind("sql", params::<Sql>, &[]),
-    kind("validate_foreign_key", params::<Nothing>, &[Each::ForeignKey]),
-    kind("verify", params::<Nothing>, &[Each::Table, Each::MaterializedView]),
+    kind("start_apply", params::<Nothing>, &[Each::Slot]),
+    kind("stop_apply", params::<Nothing>, &[Each::Slot]),
+    kind("stop_watch", params::<ReleaseSnapshot>, &[]),
+    kind("validate_foreign_key", params::<Reading>, &[Each::ForeignKey]),
+    kind("verify", params::<Reading>, &[Each::Table, Each::MaterializedView]),
+    KindSpec { service: true, ..kind("watch_capture", params::<Nothing>, &[]) },
+    kind("write_marker", params::<Nothing>, &[]),
 ];
 
 /// The shipped pipelines, and those beside the fixtures.
@@ -149,6 +199,16 @@ impl Pipelines for Folders {
 
     fn names(&self) -> Vec<String> {
         vec!["full-load".to_owned()]
+    }
+
+    fn part(&self, name: &str) -> Option<String> {
+        let own = fixtures().join("parts").join(format!("{name}.yaml"));
+        let shipped = root().join("pipelines/parts").join(format!("{name}.yaml"));
+        std::fs::read_to_string(shipped).or_else(|_| std::fs::read_to_string(own)).ok()
+    }
+
+    fn parts(&self) -> Vec<String> {
+        vec!["closing".to_owned()]
     }
 }
 

@@ -53,7 +53,7 @@ impl Replication {
     }
 }
 
-/// Columns: slot_name, consistent_point, snapshot_name, output_plugin.
+/// Reads the answer: the slot, its consistent point, the snapshot, the plugin.
 fn exported(row: Option<&Row>) -> Option<ExportedSnapshot> {
     let row = row?;
     let consistent_point = row.get(1)?.parse().ok()?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pgkedge_model::{
-    Checkpoint, DatabaseRef, Facts, Record, RunHeader, RunId, Server, Settings, StampedRecord,
-    StepGraph, Timestamp,
+    Capture, Checkpoint, DatabaseRef, Facts, Record, RunHeader, RunId, Server, Settings,
+    StampedRecord, StepGraph, Timestamp,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction};
 use serde::{Deserialize, Serialize};
@@ -281,7 +281,13 @@ struct OfThePlan<'a> {
     plan_path: Cow<'a, str>,
     databases: Cow<'a, BTreeMap<Server, DatabaseRef>>,
     settings: Cow<'a, Settings>,
+    #[serde(default, skip_serializing_if = "no_capture")]
+    capture: Cow<'a, Capture>,
     graph: Cow<'a, StepGraph>,
+}
+
+fn no_capture(capture: &Capture) -> bool {
+    capture.is_empty()
 }
 
 fn rest_text(header: &RunHeader) -> Result<String, JournalError> {
@@ -296,6 +302,7 @@ pub(super) fn plan_text(header: &RunHeader) -> Result<String, JournalError> {
         plan_path: Cow::Borrowed(&header.plan_path),
         databases: Cow::Borrowed(&header.databases),
         settings: Cow::Borrowed(&header.settings),
+        capture: Cow::Borrowed(&header.capture),
         graph: Cow::Borrowed(&header.graph),
     };
     Ok(serde_json::to_string(&of_the_plan)?)
@@ -303,7 +310,7 @@ pub(super) fn plan_text(header: &RunHeader) -> Result<String, JournalError> {
 
 fn join(rest: &str, plan: &str) -> Option<RunHeader> {
     let Rest { run_id, engine, facts } = serde_json::from_str(rest).ok()?;
-    let OfThePlan { plan_name, plan_path, databases, settings, graph } =
+    let OfThePlan { plan_name, plan_path, databases, settings, capture, graph } =
         serde_json::from_str(plan).ok()?;
     Some(RunHeader {
         run_id: run_id.into_owned(),
@@ -313,6 +320,7 @@ fn join(rest: &str, plan: &str) -> Option<RunHeader> {
         databases: databases.into_owned(),
         settings: settings.into_owned(),
         facts: facts.into_owned(),
+        capture: capture.into_owned(),
         graph: graph.into_owned(),
     })
 }

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use pgkedge_model::{
-    Barrier, Clock, GraphNode, Leaves, PhaseEdge, PhaseName, Resources, RunHeader, RunId, Server,
-    Settings, StepDigest, StepGraph, StepId, StepNode, Timestamp,
+    Barrier, Capture, Clock, GraphNode, Ident, Leaves, Member, Object, OnFailure, PhaseEdge,
+    PhaseName, PhaseRule, Resources, RunHeader, RunId, Server, Settings, StepDigest, StepGraph,
+    StepId, StepNode, TimeSpan, Timestamp, Touch, Undo,
 };
 use serde_json::json;
 
@@ -22,6 +23,9 @@ pub(crate) struct Sketch {
     pub(crate) service: bool,
     pub(crate) stops: Option<String>,
     pub(crate) leaves: Leaves,
+    pub(crate) scope: Option<String>,
+    pub(crate) touches: Vec<Touch>,
+    pub(crate) undo: Undo,
 }
 
 pub(crate) fn step(id: &str, needs: &[&str]) -> Sketch {
@@ -35,6 +39,9 @@ pub(crate) fn step(id: &str, needs: &[&str]) -> Sketch {
         service: false,
         stops: None,
         leaves: Leaves::Result,
+        scope: None,
+        touches: Vec::new(),
+        undo: Undo::Nothing,
     }
 }
 
@@ -55,6 +62,24 @@ impl Sketch {
         Self { leaves, ..self }
     }
 
+    pub(crate) fn scope(self, scope: &str) -> Self {
+        Self { scope: Some(scope.to_owned()), ..self }
+    }
+
+    pub(crate) fn reads(mut self, object: &str) -> Self {
+        self.touches.push(Touch::read(Object(object.to_owned())));
+        self
+    }
+
+    pub(crate) fn writes(mut self, object: &str) -> Self {
+        self.touches.push(Touch::write(Object(object.to_owned())));
+        self
+    }
+
+    pub(crate) fn irreversible(self) -> Self {
+        Self { undo: Undo::Irreversible("it is in use".to_owned()), ..self }
+    }
+
     fn node(&self) -> StepNode {
         StepNode {
             id: StepId(self.id.clone()),
@@ -63,16 +88,22 @@ impl Sketch {
             kind: "fake".to_owned(),
             params: json!({}),
             before: Vec::new(),
-            members: Vec::new(),
+            members: vec![Member {
+                key: String::new(),
+                params: json!({}),
+                run: Vec::new(),
+                undo: self.undo.clone(),
+                cost: self.cost,
+            }],
             after: Vec::new(),
-            touches: Vec::new(),
+            touches: self.touches.clone(),
             resources: Resources {
                 connections: vec![(Server::Source, self.connections)],
                 worker: self.worker,
                 cost: self.cost,
             },
             leaves: self.leaves,
-            scope: None,
+            scope: self.scope.clone().map(|scope| Ident::new(scope).unwrap()),
             service: self.service,
             stops: self.stops.clone().map(StepId),
             digest: StepDigest::default(),
@@ -110,6 +141,18 @@ pub(crate) fn graph(sketches: &[Sketch]) -> StepGraph {
         nodes.push(GraphNode::Barrier(closed));
     }
     StepGraph::seal((0..phases).map(phase).collect(), nodes, needs).unwrap()
+}
+
+/// A run some of whose phases are taken back together.
+pub(crate) fn header_with_window(
+    sketches: &[Sketch],
+    phases: std::ops::Range<usize>,
+    deadline: Option<u64>,
+) -> RunHeader {
+    let mut header = header(sketches, 4, 4);
+    let rule = PhaseRule { on_failure: OnFailure::Undo, deadline: deadline.map(TimeSpan) };
+    header.graph = header.graph.with_rules(phases.map(|at| (phase(at), rule.clone())).collect());
+    header
 }
 
 pub(crate) fn header(sketches: &[Sketch], workers: u16, connections: u16) -> RunHeader {
@@ -151,6 +194,7 @@ pub(crate) fn header(sketches: &[Sketch], workers: u16, connections: u16) -> Run
             "target": null, "replica": null
         }))
         .unwrap(),
+        capture: Capture::default(),
         graph: graph(sketches),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pgkedge_model::{
     BoxFuture, Call, Epoch, Event, EventSink, Failure, FailureClass, Fence, FenceError, FenceGuard,
-    Performer, Probe, Record, RunHeader, StepGraph, StepId, StepNode,
+    Leaves, Performer, Probe, Record, RunHeader, StampedRecord, StepGraph, StepId, StepNode,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -45,6 +45,10 @@ pub(crate) struct State {
     pub(crate) busiest: usize,
     pub(crate) script: BTreeMap<StepId, VecDeque<Turn>>,
     pub(crate) probes: BTreeMap<StepId, VecDeque<Probe>>,
+    /// Services that are lost when these steps have begun; then when the next ones have.
+    pub(crate) doomed: BTreeMap<StepId, VecDeque<Vec<StepId>>>,
+    /// What each step that holds was made of: its generation and the outputs that it read.
+    pub(crate) made_of: BTreeMap<StepId, (u32, BTreeMap<StepId, Value>)>,
     pub(crate) approved: Vec<String>,
     pub(crate) inputs: BTreeMap<StepId, BTreeMap<StepId, Value>>,
     pub(crate) events: Vec<Event>,
@@ -80,6 +84,12 @@ impl World {
 
     pub(crate) fn script(self: &Arc<Self>, step: &str, turns: &[Turn]) -> Arc<Self> {
         self.state().script.insert(step.into(), turns.iter().copied().collect());
+        Arc::clone(self)
+    }
+
+    pub(crate) fn doom(self: &Arc<Self>, service: &str, begun: &[&str]) -> Arc<Self> {
+        let begun = begun.iter().map(|step| StepId::from(*step)).collect();
+        self.state().doomed.entry(service.into()).or_default().push_back(begun);
         Arc::clone(self)
     }
 
@@ -143,8 +153,10 @@ impl World {
         self.moved.notify_waiters();
     }
 
-    fn make(&self, step: &StepId) {
+    fn make(&self, call: &Call) {
+        let step = &call.node.id;
         let mut state = self.state();
+        state.made_of.insert(step.clone(), (call.generation, call.inputs.clone()));
         *state.made.entry(step.clone()).or_default() += 1;
         if !state.held.insert(step.clone()) {
             state.wrong.push(format!("{step} was made twice"));
@@ -164,8 +176,24 @@ impl World {
             self.state().lost.insert(step.clone());
             return Err(Failure::transient("the session was lost"));
         }
-        call.reporter.stopped().await;
-        Ok(Value::Null)
+        tokio::select! {
+            () = call.reporter.stopped() => Ok(Value::Null),
+            () = self.until_doomed(step) => {
+                self.state().lost.insert(step.clone());
+                Err(Failure::transient("the session was lost"))
+            }
+        }
+    }
+
+    /// Returns when it is time for a service to be lost.
+    async fn until_doomed(&self, service: &StepId) {
+        let steps = self.state().doomed.get(service).and_then(|times| times.front().cloned());
+        let Some(steps) = steps else { return std::future::pending().await };
+        let begun = |state: &State| {
+            steps.iter().all(|step| state.running.contains(step) || state.held.contains(step))
+        };
+        self.until(begun).await;
+        self.state().doomed.entry(service.clone()).or_default().pop_front();
     }
 
     fn turn(&self, step: &StepId) -> Turn {
@@ -177,10 +205,10 @@ impl World {
         let step = &call.node.id;
         self.point().await;
         match self.turn(step) {
-            Turn::Work => self.make(step),
+            Turn::Work => self.make(call),
             Turn::Fail(class) => return Err(Failure::new(class, "as the script says")),
             Turn::LoseReply => {
-                self.make(step);
+                self.make(call);
                 return Err(Failure::transient("the answer was lost"));
             }
             Turn::Panic => panic!("as the script says"),
@@ -191,13 +219,13 @@ impl World {
             Turn::Ignore => std::future::pending().await,
             Turn::Linger => {
                 tokio::time::sleep(Duration::from_millis(300)).await;
-                self.make(step);
+                self.make(call);
             }
             Turn::WaitForApproval => {
                 let nobody = || Failure::new(FailureClass::Cancelled, "nobody");
                 let by = call.reporter.approved().await.ok_or_else(nobody)?;
                 self.state().approved.push(by);
-                self.make(step);
+                self.make(call);
             }
         }
         self.point().await;
@@ -272,7 +300,14 @@ impl Performer for World {
 
 impl EventSink for World {
     fn publish(&self, event: &Event) {
-        self.state().events.push(event.clone());
+        let mut state = self.state();
+        state.events.push(event.clone());
+        if let Event::Lifecycle(StampedRecord { record: Record::StepUndone { step }, .. }) = event
+            && self.header.graph.step(step).is_some_and(|node| node.leaves == Leaves::Nothing)
+        {
+            state.held.remove(step);
+        }
+        drop(state);
         self.moved.notify_waiters();
         if let Event::Lifecycle(_) = event
             && self.counts_down()
@@ -354,11 +389,21 @@ impl Trial {
         ended
     }
 
+    pub(crate) async fn redo(&self, scope: &str) -> UndoReport {
+        let world = &self.world;
+        let fence = Arc::new(FakeFence(Arc::clone(world)));
+        let performer = Arc::clone(world) as Arc<dyn Performer>;
+        let scope = pgkedge_model::Ident::new(scope).unwrap();
+        let sinks: Vec<Arc<dyn EventSink>> = vec![Arc::clone(world) as Arc<dyn EventSink>];
+        crate::redo(self.journal(), performer, fence, sinks, scope, StopSignal::new()).await
+    }
+
     pub(crate) async fn undo(&self, scope: UndoScope) -> UndoReport {
         let world = &self.world;
         let fence = Arc::new(FakeFence(Arc::clone(world)));
         let performer = Arc::clone(world) as Arc<dyn Performer>;
-        crate::undo(self.journal(), performer, fence, Vec::new(), scope, StopSignal::new()).await
+        let sinks: Vec<Arc<dyn EventSink>> = vec![Arc::clone(world) as Arc<dyn EventSink>];
+        crate::undo(self.journal(), performer, fence, sinks, scope, StopSignal::new()).await
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {

@@ -31,6 +31,7 @@ pub(crate) struct Tally {
     pub(crate) refusals: BTreeMap<String, u64>,
     /// Commits that the source acknowledged after the target had let a writer in.
     pub(crate) late: u64,
+    pub(crate) last_on_source: Option<Instant>,
     pauses: Pauses,
 }
 
@@ -41,10 +42,13 @@ impl Tally {
             Outcome::Refused => self.refused.insert(number),
             Outcome::InDoubt => self.in_doubt.insert(number),
             Outcome::Committed => {
+                let now = Instant::now();
                 *self.on.entry(server).or_default() += 1;
-                let has_moved = self.pauses.arrived.is_some();
-                self.late += u64::from(server == Server::Source && has_moved);
-                self.pauses.committed(Instant::now());
+                if server == Server::Source {
+                    self.last_on_source = Some(now);
+                    self.late += u64::from(self.pauses.arrived.is_some());
+                }
+                self.pauses.committed(now);
                 self.committed.insert(number)
             }
         };

@@ -250,7 +250,7 @@ fn both_sides(fill: &Fill<'_>, call: &Call) -> Result<(Vec<String>, Vec<String>)
     let (mut out, mut into) = (Vec::new(), Vec::new());
     for member in &call.node.members {
         for statement in &member.run {
-            let side = if statement.on == Server::Source { &mut out } else { &mut into };
+            let side = if statement.on == Server::Target { &mut into } else { &mut out };
             side.push(fill.text(&member.key, statement)?);
         }
     }

@@ -45,7 +45,7 @@ impl Step for CreatePublication {
             "options": options(&member, expansion.facts.source.server.version.major()),
         });
         Ok(vec![Draft {
-            key: set.name.to_string(),
+            key: set.name.as_str().to_owned(),
             params: json!(member),
             touches: touches(set, expansion),
             script: Script {
@@ -113,7 +113,7 @@ fn word(operation: Operation) -> &'static str {
 /// The identities of its tables and their partitions are settled before: from then on an update of
 /// a table without one fails.
 fn touches(set: &ReplicationSet, expansion: &Expansion<'_>) -> Vec<Touch> {
-    let mut touches = vec![Touch::write(Object::new("publication", &set.name))];
+    let mut touches = vec![Touch::write(Object::new("publication", set.name.as_str()))];
     if expansion.settings.tables_without_identity == WithoutIdentity::Full {
         let tables = expansion.facts.source.tables.iter();
         let published = tables.filter(|table| is_published(table, set));

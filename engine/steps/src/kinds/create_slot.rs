@@ -35,10 +35,10 @@ impl Step for CreateSlot {
         });
         let statements = |block| script::alone(Server::Source, Self::KIND, block, &context);
         let publications =
-            slot.sets.iter().map(|set| Touch::read(Object::new("publication", &set.name)));
-        let own = Touch::write(Object::new("slot", &slot.name));
+            slot.sets.iter().map(|set| Touch::read(Object::new("publication", set.name.as_str())));
+        let own = Touch::write(Object::new("slot", slot.name.as_str()));
         Ok(vec![Draft {
-            key: slot.name.to_string(),
+            key: slot.name.as_str().to_owned(),
             params: json!(SlotMember::from(slot)),
             touches: publications.chain([own]).collect(),
             script: Script {

@@ -54,10 +54,12 @@ impl Step for DropCapture {
             "tables": member.tables,
         });
         let source = |block| script::alone(Server::Source, Self::KIND, block, &context);
-        let sets = slot.sets.iter().map(|set| Touch::write(Object::new("publication", &set.name)));
-        let own = ["stream", "slot"].map(|kind| Touch::write(Object::new(kind, &slot.name)));
+        let sets =
+            slot.sets.iter().map(|set| Touch::write(Object::new("publication", set.name.as_str())));
+        let own =
+            ["stream", "slot"].map(|kind| Touch::write(Object::new(kind, slot.name.as_str())));
         Ok(vec![Draft {
-            key: slot.name.to_string(),
+            key: slot.name.as_str().to_owned(),
             params: json!(member),
             touches: own.into_iter().chain(sets).collect(),
             script: Script {

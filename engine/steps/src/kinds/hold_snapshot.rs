@@ -126,7 +126,7 @@ fn touches(through_slot: bool, expansion: &Expansion<'_>) -> Vec<Touch> {
     let mut touches = vec![Touch::write(Object::new("snapshot", Server::Source))];
     if through_slot {
         let slots = expansion.capture.slots.iter();
-        touches.extend(slots.map(|slot| Touch::read(Object::new("slot", &slot.name))));
+        touches.extend(slots.map(|slot| Touch::read(Object::new("slot", slot.name.as_str()))));
         touches.push(Touch::write(Object::new("hand_off", "lsn")));
     }
     touches

@@ -15,6 +15,11 @@ use crate::script;
 use crate::slots::{SlotMember, server_name};
 use crate::step::{NoParams, Step};
 
+/// What `wal_status` says of a slot that has all it needs; nothing before 13.
+const RETAINED: [&str; 2] = ["reserved", "extended"];
+const START_OVER: &str =
+    "what was written meanwhile is lost to it: `pgkedge abort`, and start another run";
+
 pub(crate) struct ProveHandOff;
 
 impl Step for ProveHandOff {
@@ -34,13 +39,13 @@ impl Step for ProveHandOff {
             "major": expansion.facts.source.server.version.major(),
         });
         Ok(vec![Draft {
-            key: slot.name.to_string(),
+            key: slot.name.as_str().to_owned(),
             params: json!(SlotMember::from(slot)),
             touches: vec![
-                Touch::read(Object::new("slot", &slot.name)),
+                Touch::read(Object::new("slot", slot.name.as_str())),
                 Touch::read(Object::new("hand_off", "lsn")),
                 Touch::read(Object::new("replay", Server::Replica)),
-                Touch::write(Object::new("slot_hand_off", &slot.name)),
+                Touch::write(Object::new("slot_hand_off", slot.name.as_str())),
             ],
             script: Script {
                 run: script::alone(Server::Source, Self::KIND, Block::Run, &context)?,
@@ -120,31 +125,27 @@ impl Proof<'_> {
     fn of_slot(&self, row: Option<&Row>) -> Result<(), Failure> {
         let operator = FailureClass::Operator;
         let Some(row) = row else {
-            return Err(self.refused(operator, "it is gone", "unknown").help(self.start_over()));
+            return Err(self.refused(operator, "it is gone", "unknown").help(START_OVER));
         };
         let confirmed = row.get(4).unwrap_or("none");
-        let refused = |fact: &str| self.refused(operator, fact, confirmed);
         if row.get(0) != Some("pgoutput") || row.get(1) != Some("t") {
             let fact = "it is of another plugin or database";
-            return Err(refused(fact).help(self.start_over()));
+            return Err(self.refused(operator, fact, confirmed).help(START_OVER));
         }
         self.unused(row, confirmed)?;
-        match row.get(5) {
-            None | Some("reserved" | "extended") => {}
-            Some(status) => {
-                let fact = format!("WAL that it needs is going or gone (`{status}`)");
-                let help = format!("raise max_slot_wal_keep_size; {}", self.start_over());
-                return Err(refused(&fact).help(help));
-            }
+        if let Some(status) = row.get(5).filter(|status| !RETAINED.contains(status)) {
+            let fact = format!("WAL that it needs is going or gone (`{status}`)");
+            let help = format!("raise max_slot_wal_keep_size; {START_OVER}");
+            return Err(self.refused(operator, &fact, confirmed).help(help));
         }
         if row.get(6) != Some("t") {
             let fact = "changes up to its confirmed position are gone from it already";
-            return Err(refused(fact).help(self.later()));
+            return Err(self.refused(operator, fact, confirmed).help(self.later(confirmed)));
         }
         if row.get(7) != Some("t") {
-            let fact =
-                format!("the source has written up to {} only", row.get(8).unwrap_or("none"));
-            return Err(refused(&fact).help(
+            let written = row.get(8).unwrap_or("none");
+            let fact = format!("the source has written up to {written} only");
+            return Err(self.refused(operator, &fact, confirmed).help(
                 "the position belongs to another server, or the source was restored: see \
                  `change_capture.from` in the plan",
             ));
@@ -173,25 +174,17 @@ impl Proof<'_> {
         let now = now.map_or_else(|| "an unknown timeline".to_owned(), |now| format!("{now}"));
         let fact = format!("the source is on timeline {now} now, the replica was on {then}");
         let operator = FailureClass::Operator;
-        Err(self.refused(operator, &fact, confirmed).help(self.start_over()))
+        Err(self.refused(operator, &fact, confirmed).help(START_OVER))
     }
 
-    fn later(&self) -> String {
+    fn later(&self, confirmed: &str) -> String {
         match self.slot.groups.first() {
             Some(group) if !self.slot.existing => format!(
                 "let nobody else read from it; a later hand-off: `pgkedge redo --group {group}`, \
                  then `pgkedge resume`"
             ),
-            _ => format!(
-                "begin at {} or later: see `change_capture.from` in the plan",
-                "its confirmed position"
-            ),
+            _ => format!("begin at {confirmed} or later: `change_capture.from` in the plan"),
         }
-    }
-
-    fn start_over(&self) -> String {
-        "what was written meanwhile is lost to it: `pgkedge abort`, and start another run"
-            .to_owned()
     }
 }
 

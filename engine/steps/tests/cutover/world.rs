@@ -162,6 +162,7 @@ impl Run {
             databases: BTreeMap::new(),
             settings,
             facts,
+            capture: Capture::default(),
             graph: StepGraph::seal(Vec::new(), Vec::new(), BTreeMap::new()).unwrap(),
         });
         let endpoints = BTreeMap::from([(Server::Source, source), (Server::Target, target)]);

@@ -113,6 +113,7 @@ impl Run {
             databases: BTreeMap::new(),
             settings: Settings::default(),
             facts: facts.clone(),
+            capture: Capture::default(),
             graph: StepGraph::seal(Vec::new(), Vec::new(), BTreeMap::new()).unwrap(),
         });
         let shared = SharedEpoch::default();

@@ -21,14 +21,9 @@ pub(super) fn compare(
             owned_by(&mut ours, &theirs.owner);
         }
     }
-    found.equal(&title, "connection limit", &ours.connection_limit, &theirs.connection_limit);
-    let comments = [shown(ours.comment.as_ref()), shown(theirs.comment.as_ref())];
-    found.equal(&title, "comment", &comments[0], &comments[1]);
-    // Where both have the default ones, they follow the owner.
-    if ours.grants.is_some() || theirs.grants.is_some() {
-        found.equal(&title, "privileges", &privileges(&ours), &privileges(theirs));
+    if !scope.pending.is_some_and(|pending| pending.database) {
+        compare_settings(&title, &ours, theirs, found);
     }
-    found.equal(&title, "settings", &settings(&ours), &settings(theirs));
     for (what, ours, theirs) in [
         ("encoding", &ours.encoding, &theirs.encoding),
         ("collation", &ours.collate, &theirs.collate),
@@ -38,6 +33,22 @@ pub(super) fn compare(
             found.found(Difference::between(&title, what, ours, theirs), true);
         }
     }
+}
+
+fn compare_settings(
+    title: &str,
+    ours: &DatabaseFacts,
+    theirs: &DatabaseFacts,
+    found: &mut Comparison,
+) {
+    found.equal(title, "connection limit", &ours.connection_limit, &theirs.connection_limit);
+    let comments = [shown(ours.comment.as_ref()), shown(theirs.comment.as_ref())];
+    found.equal(title, "comment", &comments[0], &comments[1]);
+    // Where both have the default ones, they follow the owner.
+    if ours.grants.is_some() || theirs.grants.is_some() {
+        found.equal(title, "privileges", &privileges(ours), &privileges(theirs));
+    }
+    found.equal(title, "settings", &settings(ours), &settings(theirs));
 }
 
 /// Whether the owner is the one that the user chose, and not the role's to change: the preflight has

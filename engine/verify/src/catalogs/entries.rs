@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgkedge_model::{Catalog, Entry, QualifiedName};
 
 use crate::catalogs::entry_text::text;
-use crate::catalogs::{Scope, is_own_schema, majors_differ};
+use crate::catalogs::{Scope, is_own_publication, is_own_schema, majors_differ};
 use crate::difference::{Comparison, Difference};
 
 /// Kinds that are no part of a move, or whose content is compared elsewhere.
@@ -50,14 +50,14 @@ const DEPARSED: &[&str] = &[
 
 type Key<'a> = (&'a str, Option<&'a str>, &'a str);
 
-pub(super) fn compare(
+pub(crate) fn compare(
     source: &Catalog,
     target: &Catalog,
     scope: Scope<'_>,
     found: &mut Comparison,
 ) {
-    let mut on_source = by_key(source, scope.excluded);
-    let mut on_target = by_key(target, scope.excluded);
+    let mut on_source = by_key(source, scope);
+    let mut on_target = by_key(target, scope);
     let before: BTreeSet<(Key<'_>, Vec<String>)> = scope
         .before
         .into_iter()
@@ -71,7 +71,7 @@ pub(super) fn compare(
         let theirs = on_target.remove(&key).unwrap_or_default();
         found.count("entries", ours.len());
         for pair in matched(ours, theirs) {
-            compare_pair(pair, across, &before, found);
+            compare_pair(pair, scope, across, &before, found);
         }
     }
 }
@@ -85,13 +85,14 @@ struct Pair<'a> {
 
 fn compare_pair(
     pair: Pair<'_>,
+    scope: Scope<'_>,
     across: bool,
     before: &BTreeSet<(Key<'_>, Vec<String>)>,
     found: &mut Comparison,
 ) {
     match (pair.source, pair.target) {
         (Some(source), Some(target)) => {
-            let (ours, theirs) = (text(source), text(target));
+            let (ours, theirs) = (expected(source, scope), expected(target, scope));
             if ours != theirs {
                 let explained = across && DEPARSED.contains(&source.kind.as_str());
                 let (ours, theirs) = (only_in(&ours, &theirs), only_in(&theirs, &ours));
@@ -109,6 +110,15 @@ fn compare_pair(
             found.found(Difference::new(title(target), "the object", None, definition), was_there);
         }
         (None, None) => {}
+    }
+}
+
+/// The text of an entry, as far as the move is done.
+fn expected(entry: &Entry, scope: Scope<'_>) -> Vec<String> {
+    let text = text(entry);
+    match scope.pending {
+        Some(pending) => pending.without_changes(entry, text),
+        None => text,
     }
 }
 
@@ -135,11 +145,8 @@ fn matched<'a>(mut source: Vec<&'a Entry>, mut target: Vec<&'a Entry>) -> Vec<Pa
     pairs
 }
 
-fn by_key<'a>(
-    catalog: &'a Catalog,
-    excluded: &[QualifiedName],
-) -> BTreeMap<Key<'a>, Vec<&'a Entry>> {
-    let left_out = left_out(catalog, excluded);
+fn by_key<'a>(catalog: &'a Catalog, scope: Scope<'_>) -> BTreeMap<Key<'a>, Vec<&'a Entry>> {
+    let left_out = left_out(catalog, scope);
     let mut entries: BTreeMap<Key<'_>, Vec<&Entry>> = BTreeMap::new();
     for entry in &catalog.entries {
         if IGNORED.contains(&entry.kind.as_str())
@@ -160,33 +167,14 @@ fn is_own(entry: &Entry) -> bool {
         || (entry.schema.is_none() && is_own_schema(name))
 }
 
-/// Numbers of the entries of excluded tables, of their sequences, and of all that needs one of them.
-fn left_out(catalog: &Catalog, excluded: &[QualifiedName]) -> BTreeSet<u32> {
-    let is_excluded = |schema: Option<&str>, name: &str| {
-        excluded
-            .iter()
-            .any(|table| Some(table.schema.as_str()) == schema && table.name.as_str() == name)
-    };
-    let owned: BTreeSet<u32> = catalog
-        .sequences
-        .iter()
-        .filter(|sequence| {
-            sequence.owned_by.as_ref().is_some_and(|(table, _)| excluded.contains(table))
-        })
-        .map(|sequence| sequence.oid)
-        .collect();
-    let mut open: Vec<u32> = catalog
-        .entries
-        .iter()
-        .filter(|entry| match entry.kind.as_str() {
-            "TABLE" | "FOREIGN TABLE" | "MATERIALIZED VIEW" => {
-                is_excluded(entry.schema.as_deref(), &entry.name)
-            }
-            "SEQUENCE" => owned.contains(&entry.oid),
-            _ => false,
-        })
-        .map(|entry| entry.number)
-        .collect();
+/// Numbers of the entries of excluded tables and of their sequences, of what is not done yet, of our
+/// own publications, and of all that needs one of them.
+fn left_out(catalog: &Catalog, scope: Scope<'_>) -> BTreeSet<u32> {
+    let mut open = of_excluded(catalog, scope.excluded);
+    open.extend(scope.pending.into_iter().flat_map(|pending| pending.entries(catalog)));
+    let is_publication =
+        |entry: &&Entry| entry.kind.starts_with("PUBLICATION") && is_own_publication(&entry.name);
+    open.extend(catalog.entries.iter().filter(is_publication).map(|entry| entry.number));
     let mut left_out: BTreeSet<u32> = open.iter().copied().collect();
     let mut dependants: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in &catalog.entries {
@@ -202,6 +190,35 @@ fn left_out(catalog: &Catalog, excluded: &[QualifiedName]) -> BTreeSet<u32> {
         }
     }
     left_out
+}
+
+/// The entries of excluded tables and of their sequences.
+fn of_excluded(catalog: &Catalog, excluded: &[QualifiedName]) -> Vec<u32> {
+    let is_excluded = |schema: Option<&str>, name: &str| {
+        excluded
+            .iter()
+            .any(|table| Some(table.schema.as_str()) == schema && table.name.as_str() == name)
+    };
+    let owned: BTreeSet<u32> = catalog
+        .sequences
+        .iter()
+        .filter(|sequence| {
+            sequence.owned_by.as_ref().is_some_and(|(table, _)| excluded.contains(table))
+        })
+        .map(|sequence| sequence.oid)
+        .collect();
+    catalog
+        .entries
+        .iter()
+        .filter(|entry| match entry.kind.as_str() {
+            "TABLE" | "FOREIGN TABLE" | "MATERIALIZED VIEW" => {
+                is_excluded(entry.schema.as_deref(), &entry.name)
+            }
+            "SEQUENCE" => owned.contains(&entry.oid),
+            _ => false,
+        })
+        .map(|entry| entry.number)
+        .collect()
 }
 
 fn key(entry: &Entry) -> Key<'_> {

@@ -37,7 +37,9 @@ fn compare_tables(pair: Pair<'_>, found: &mut Comparison) {
     for table in pair.source.tables.iter().filter(|table| is_in_scope(&table.name, pair.scope)) {
         found.count("tables", 1);
         let Some(other) = theirs.get(&table.name) else { continue };
-        found.equal(&table.name, "populated", &table.populated, &other.populated);
+        if !pair.scope.pending.is_some_and(|pending| pending.views) {
+            found.equal(&table.name, "populated", &table.populated, &other.populated);
+        }
         if pair.across {
             compare_properties(table, other, found);
             compare_columns(table, other, found);
@@ -105,9 +107,18 @@ fn compare_constraints(pair: Pair<'_>, found: &mut Comparison) {
         if reaches_out || constraint.kind == ConstraintKind::NotNull {
             continue;
         }
+        let pending = pair.scope.pending.map(|pending| {
+            let (table, name) = (&constraint.table, &constraint.name);
+            (pending.lacks_key(table, name), pending.lacks_validation(table, name))
+        });
+        let (is_absent, is_unvalidated) = pending.unwrap_or_default();
+        if is_absent {
+            continue;
+        }
         found.count("constraints", 1);
         let title = format!("{} on {}", constraint.name, constraint.table);
         match theirs.get(&key(constraint)) {
+            Some(_) if is_unvalidated => {}
             Some(other) => {
                 found.equal(&title, "validated", &constraint.validated, &other.validated);
             }

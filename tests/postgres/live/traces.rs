@@ -1,0 +1,63 @@
+//! What change capture may leave in the catalogs of a server.
+
+use crate::harness::{Move, Side, wait_for};
+
+/// Each line begins with what sort of thing it is.
+const TRACES: &str = "
+    select 'slot ' || slot_name from pg_replication_slots
+    union all select 'publication ' || pubname || ' ' || pubinsert || pubupdate || pubdelete
+      from pg_publication
+    union all select 'published ' || pubname || ' ' || schemaname || '.' || tablename
+      from pg_publication_tables
+    union all select 'subscription ' || subname from pg_subscription
+    union all select 'origin ' || roname from pg_replication_origin
+    union all select 'role ' || rolname || ' ' || rolsuper || rolreplication || rolcanlogin || rolconnlimit
+      from pg_roles
+    union all select 'identity ' || c.oid::regclass || ' ' || relreplident
+      from pg_class c join pg_namespace n on n.oid = relnamespace
+     where relkind in ('r', 'p') and nspname !~ '^(pg_|information_schema)'
+    union all select 'access ' || coalesce(datacl::text, 'default') || datallowconn || datconnlimit
+      from pg_database where datname = current_database()
+    union all select 'settings ' || setrole::regrole || ' ' || setconfig::text from pg_db_role_setting
+    order by 1";
+
+/// What is on the servers of a move, by line.
+pub(crate) struct Traces {
+    source: Vec<String>,
+    target: Vec<String>,
+}
+
+impl Traces {
+    pub(crate) fn of(moved: &Move) -> Self {
+        let of = |side| moved.sql(side, TRACES).lines().map(str::to_owned).collect();
+        Self { source: of(Side::Source), target: of(Side::Target) }
+    }
+
+    /// After a move: nothing of the capture is left, and the source is as it was, but closed.
+    pub(crate) fn assert_moved(&self, before: &Self) {
+        let closed =
+            |line: &&String| !line.starts_with("access ") && !line.starts_with("settings ");
+        let source: Vec<&String> = self.source.iter().filter(closed).collect();
+        assert_eq!(source, before.source.iter().filter(closed).collect::<Vec<_>>(), "source");
+        let sorts = ["slot ", "subscription ", "origin ", "publication pgkedge"];
+        let left = |line: &&String| sorts.iter().any(|sort| line.starts_with(sort));
+        assert_eq!(self.target.iter().find(left), None, "target");
+    }
+
+    /// After an abort: both are as they were.
+    pub(crate) fn assert_untouched(&self, before: &Self) {
+        assert_eq!(self.source, before.source, "source");
+        assert_eq!(self.target, before.target, "target");
+    }
+}
+
+/// Fails if a replica stands still, or does not follow its source.
+pub(crate) fn assert_replica_follows(moved: &Move) {
+    if moved.sandbox.replica.is_none() {
+        return;
+    }
+    assert_eq!(moved.sql(Side::Replica, "select pg_is_wal_replay_paused()"), "f");
+    let at = moved.sql(Side::Source, "select pg_current_wal_flush_lsn()");
+    let replayed = format!("select pg_last_wal_replay_lsn() >= '{at}'");
+    wait_for("the replica", || moved.sql(Side::Replica, &replayed) == "t");
+}
