@@ -20,7 +20,8 @@ const ROLE: &str = "dvd_rental_app";
 const TABLES: &str = include_str!("writers/tables.sql");
 
 /// Fields of a plan that moves the application's database over three slots. No foreign key leads from one
-/// group to another.
+/// group to another. Transactions that the application has prepared when the source is closed are rolled
+/// back: its writers commit none of them later.
 pub const THREE_SLOTS: &str = "
 slots:
   counter: {}
@@ -36,6 +37,7 @@ groups:
       - back_office.basket
     slot: back_office
   - { name: counter, tables: [\"*\"], slot: counter }
+cutover: { prepared_transactions: rollback }
 ";
 
 /// An application that knows two servers, as behind a pooler that changes over from one to the other.

@@ -11,6 +11,7 @@ use pgkedge_postgres::{Row, Sql};
 use serde::{Deserialize, Serialize};
 
 use crate::context::StepContext;
+use crate::slots::server_name;
 
 /// What a step knows at run time of a slot and of the subscription that reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ impl Stream {
     }
 
     pub(crate) fn subscription(&self, tag: &RunTag) -> String {
-        format!("pgkedge_{}_{tag}", self.slot.as_str())
+        server_name(self.slot.as_str(), tag)
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::access::{self, Access, Noted, Writer};
 use crate::context::StepContext;
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 use crate::{clients, script};
 
 /// How long a subscription has to come back to its slot, so that its role is known.
@@ -32,14 +33,8 @@ pub(crate) struct FenceSource;
 /// The only member of the step.
 #[derive(Serialize, Deserialize)]
 struct FenceMember {
-    slots: Vec<SlotName>,
-}
-
-/// A slot that a subscription of this run reads.
-#[derive(Serialize, Deserialize)]
-struct SlotName {
-    name: String,
-    existing: bool,
+    /// Subscriptions of this run read these.
+    slots: Vec<Stream>,
 }
 
 impl Step for FenceSource {
@@ -52,14 +47,9 @@ impl Step for FenceSource {
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let context = json!({ "database": expansion.facts.source.database.name });
-        let slots = expansion
-            .capture
-            .slots
-            .iter()
-            .map(|slot| SlotName { name: slot.name.as_str().to_owned(), existing: slot.existing });
         Ok(vec![Draft {
             key: String::new(),
-            params: json!(FenceMember { slots: slots.collect() }),
+            params: json!(FenceMember { slots: Stream::all(expansion) }),
             touches: vec![
                 Touch::write(Object::new("writes", Server::Source)),
                 Touch::write(Object::new("fence", Server::Source)),
@@ -82,18 +72,22 @@ impl Step for FenceSource {
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let fence = Fence::of(call)?;
-        let session = context.sql(Server::Source).await?;
+        let (session, reader) =
+            (context.sql(Server::Source).await?, context.read(Server::Source).await?);
         let noted = if let Some(noted) = Noted::of(call)? {
             noted
         } else {
-            clients::check_endable(context, &session).await?;
-            let kept = kept(context, call, &session).await?;
-            Noted::take(&session, call, kept).await?
+            clients::check_endable(context, &reader).await?;
+            let kept = kept(context, call, &reader).await?;
+            Noted::take(&reader, call, kept).await?
         };
         fence.close(context, call, &session, &noted).await?;
+        if context.settings().cutover.prepared_transactions == PreparedTransactions::Refuse {
+            clients::await_unprepared(context, call, &session).await?;
+        }
         clients::end_all(context, call, &session, fence.end).await?;
         fence.settle_prepared(context, call, &session).await?;
-        let output = output(&session, &noted).await?;
+        let output = output(&reader, &noted).await?;
         if let Some(named) = named_superusers(&output) {
             call.reporter.waiting(&format!("nothing; superusers can still write: {named}"));
         }
@@ -115,14 +109,15 @@ impl Step for FenceSource {
         let [begin, middle @ .., commit] = statements else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
-        let session = context.sql(Server::Source).await?;
+        let (session, reader) =
+            (context.sql(Server::Source).await?, context.read(Server::Source).await?);
         let writer = Writer { context, call };
-        let roles = access::roles(&session).await?;
+        let roles = access::roles(&reader).await?;
         let mut texts = vec![writer.text(begin, &[])?];
         texts.extend(writer.opening(&noted, &roles, middle)?);
         texts.push(writer.text(commit, &[])?);
         send(&session, &texts).await?;
-        access::check_put_back(&session, &noted).await
+        access::check_put_back(&reader, &noted).await
     }
 }
 
@@ -151,13 +146,14 @@ impl<'a> Fence<'a> {
         session: &Sql,
         noted: &Noted,
     ) -> Result<(), Failure> {
-        let now = Access::read(session).await?;
+        let reader = context.read(Server::Source).await?;
+        let now = Access::read(&reader).await?;
         let writer = Writer { context, call };
         let mut texts = vec![writer.text(self.begin, &[])?];
         texts.extend(writer.closing(noted, &now, self.close)?);
         texts.push(writer.text(self.commit, &[])?);
         send(session, &texts).await?;
-        let left = Access::read(session).await?;
+        let left = Access::read(&reader).await?;
         if left.is_closed(&noted.kept) {
             return Ok(());
         }
@@ -174,7 +170,7 @@ impl<'a> Fence<'a> {
         call: &Call,
         session: &Sql,
     ) -> Result<(), Failure> {
-        let prepared = clients::prepared(session).await?;
+        let prepared = clients::prepared(&*context.read(Server::Source).await?).await?;
         match context.settings().cutover.prepared_transactions {
             PreparedTransactions::Refuse if !prepared.is_empty() => {
                 Err(clients::still_prepared(session, &prepared))
@@ -252,11 +248,8 @@ async fn readers(
 fn readers_query(context: &StepContext, call: &Call) -> Result<Option<String>, Failure> {
     let Some(member) = call.node.members.first() else { return Ok(None) };
     let FenceMember { slots } = context.member(&call.node, member)?;
-    let name = |slot: &SlotName| {
-        let ours = format!("pgkedge_{}_{}", slot.name, context.tag());
-        quote_literal(if slot.existing { &slot.name } else { &ours })
-    };
-    let names: Vec<String> = slots.iter().map(name).collect();
+    let tag = context.tag();
+    let names: Vec<String> = slots.iter().map(|slot| quote_literal(&slot.slot_name(tag))).collect();
     let query = format!(
         "select s.slot_name, r.rolname, r.rolsuper from pg_catalog.pg_replication_slots s \
          left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid \
