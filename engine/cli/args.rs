@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Plan(commands::plan::Args),
     Run(commands::run::Args),
     Resume(commands::resume::Args),
+    Redo(commands::redo::Args),
     Status(commands::status::Args),
     Log(commands::log::Args),
     Verify(commands::verify::Args),

@@ -10,6 +10,7 @@ pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod preflight;
+pub(crate) mod redo;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod sandbox;

@@ -10,7 +10,7 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::ledger::Ledger;
 use pgkedge_runtime::{
-    Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal,
+    Journal, JournalError, JournalReader, RunError, RunOptions, RunReport, StopSignal, TakenBack,
 };
 use pgkedge_steps::{Claim, ServerFence, SharedEpoch, StepPerformer};
 
@@ -82,7 +82,7 @@ pub(crate) async fn perform(
 }
 
 /// Why a runner could not go on, with the exit code and the next thing to type.
-fn broken(cause: &RunError, folder: &Path) -> Stop {
+pub(crate) fn broken(cause: &RunError, folder: &Path) -> Stop {
     let resume = format!("go on: pgkedge resume --state {}", folder.display());
     match cause {
         RunError::Fence(FenceError::Failed(failure)) => Stop::from(failure.clone()),
@@ -133,6 +133,8 @@ fn exit_of(report: &RunReport, signals: &Signals) -> Exit {
         CloseStatus::Succeeded | CloseStatus::CleanedUp | CloseStatus::Aborted => Exit::Done,
         CloseStatus::Interrupted if report.stopped_at.is_some() => Exit::Done,
         CloseStatus::Interrupted => signals.exit().unwrap_or(Exit::Interrupted),
+        // What failed was taken back: a run that can be resumed, whatever it was.
+        CloseStatus::Failed if report.taken_back.is_some() => Exit::Failed,
         CloseStatus::Failed => match signals.exit() {
             Some(exit) if report.failed.is_empty() => exit,
             _ => report.failed.first().map_or(Exit::Failed, |(_, failure)| Exit::of(failure.class)),
@@ -149,7 +151,12 @@ fn show_end(
 ) -> Result<(), Stop> {
     let report = read_report(folder, header)?;
     if global.output == Format::Json {
-        output::print_json(&serde_json::json!({ "event": "ended", "report": report }));
+        let taken_back = ended.taken_back.as_ref().map(taken_back_json);
+        output::print_json(&serde_json::json!({
+            "event": "ended",
+            "report": report,
+            "taken_back": taken_back,
+        }));
         return Ok(());
     }
     if !global.quiet {
@@ -161,6 +168,9 @@ fn show_end(
     if !ended.abandoned.is_empty() {
         let count = numbers::counted(ended.abandoned.len() as u64, "step");
         output::say(&format!("abandoned because of that: {count}"));
+    }
+    if let Some(taken) = &ended.taken_back {
+        output::say(&taken_back_text(taken));
     }
     let folder = folder.display();
     match ended.status {
@@ -176,6 +186,30 @@ fn show_end(
         CloseStatus::CleanedUp | CloseStatus::Aborted => {}
     }
     Ok(())
+}
+
+/// What became of phases that are taken back when they fail.
+fn taken_back_text(taken: &TakenBack) -> String {
+    let names: Vec<_> = taken.phases.iter().map(|phase| phase.0.as_str()).collect();
+    let names = names.join(", ");
+    if taken.left.is_empty() {
+        return format!("\nthe cutover was taken back ({names}): the source is in service");
+    }
+    let mut lines = vec![format!("\nthe cutover could not be taken back as a whole ({names}):")];
+    for (step, failure) in &taken.left {
+        lines.push(format!("still there: {step}: {}", crate::exit::Shown(failure)));
+    }
+    lines.push("the source may still be closed; `resume` takes this back first".to_owned());
+    lines.join("\n")
+}
+
+fn taken_back_json(taken: &TakenBack) -> serde_json::Value {
+    let left: Vec<_> = taken
+        .left
+        .iter()
+        .map(|(step, failure)| serde_json::json!({ "step": step, "failure": failure }))
+        .collect();
+    serde_json::json!({ "phases": taken.phases, "undone": taken.undone, "left": left })
 }
 
 /// The report of a run as its journal stands now.
@@ -265,7 +299,7 @@ async fn refuse_old_copy(header: &RunHeader, checkpoint: &Checkpoint) -> Result<
         .exit(Exit::Held))
 }
 
-fn leftovers(left: &[(pgkedge_model::StepId, Failure)]) -> Stop {
+pub(crate) fn leftovers(left: &[(pgkedge_model::StepId, Failure)]) -> Stop {
     let mut failure = Failure::permanent(format!(
         "{} could not be undone",
         numbers::counted(left.len() as u64, "step")

@@ -58,6 +58,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Stop> {
         Command::Plan(args) => commands::plan::run(&args, global).await,
         Command::Run(args) => Box::pin(commands::run::run(&args, global)).await,
         Command::Resume(args) => commands::resume::run(&args, global).await,
+        Command::Redo(args) => commands::redo::run(&args, global).await,
         Command::Status(args) => commands::status::run(&args, global).await,
         Command::Verify(args) => Box::pin(commands::verify::run(&args, global)).await,
         Command::Log(args) => commands::log::run(&args, global).await,

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgkedge_compile::{Compiled, compile};
-use pgkedge_model::{Catalog, Facts, Failure, Finding, Secrets, Server};
+use pgkedge_model::{Catalog, Facts, Failure, Finding, Secrets, Server, ServerFacts};
 use pgkedge_plan::{Plan, PlanSource};
-use pgkedge_postgres::{Endpoint, introspect};
+use pgkedge_postgres::{Endpoint, introspect, introspect_server};
 
 use crate::args::Global;
 use crate::exit::{Exit, Message, Stop, failed};
 use crate::output;
 use crate::pipelines::PipelineFiles;
 use crate::secrets::ProcessSecrets;
+
+/// What sessions outside of a run call themselves.
+const READER: &str = "pgkedge:read";
 
 /// Reads and checks a plan; touches no server.
 pub(crate) fn read(path: &Path) -> Result<Plan, Stop> {
@@ -70,9 +73,19 @@ pub(crate) fn endpoints(
 pub(crate) async fn introspected(endpoints: &BTreeMap<Server, Endpoint>) -> Result<Facts, Stop> {
     let source = catalog(endpoints, Server::Source);
     let target = catalog(endpoints, Server::Target);
-    // Both are waited for, so that the first of two errors is always the same.
-    let (source, target) = tokio::join!(source, target);
-    Ok(Facts { source: source?, target: Some(target?), replica: None })
+    // All are waited for, so that the first of two errors is always the same.
+    let (source, target, replica) = tokio::join!(source, target, replica(endpoints));
+    Ok(Facts { source: source?, target: Some(target?), replica: replica? })
+}
+
+/// Reads the facts of the replica's server, where the plan has one.
+pub(crate) async fn replica(
+    endpoints: &BTreeMap<Server, Endpoint>,
+) -> Result<Option<ServerFacts>, Failure> {
+    match endpoints.get(&Server::Replica) {
+        Some(endpoint) => introspect_server(endpoint, READER).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Reads one catalog.
@@ -83,7 +96,7 @@ pub(crate) async fn catalog(
     let endpoint = endpoints
         .get(&server)
         .ok_or_else(|| Failure::permanent(format!("the plan names no {server}")))?;
-    introspect(endpoint, "pgkedge:read").await
+    introspect(endpoint, READER).await
 }
 
 /// A catalog that `pgkedge inspect` wrote.

@@ -24,7 +24,10 @@ pub(crate) struct Report {
     pub(crate) runners: usize,
     pub(crate) phases: Vec<PhaseReport>,
     pub(crate) running: Vec<RunningStep>,
+    /// Steps that stand failed, and those whose failure had a phase taken back.
     pub(crate) failed: Vec<FailedStep>,
+    /// How long nobody could write, by the source's clock; none before the target was opened.
+    pub(crate) write_pause_ms: Option<u64>,
     /// Streams of changes, as the run's watch last noted them.
     pub(crate) streams: Vec<StreamReport>,
 }
@@ -50,7 +53,7 @@ pub(crate) struct RunningStep {
     pub(crate) holds: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct FailedStep {
     pub(crate) step: StepId,
     pub(crate) attempt: u32,
@@ -76,7 +79,8 @@ impl Report {
             runners: records.iter().filter(opened).count(),
             phases: phases(header, &checkpoint, records, now),
             running: running(header, &checkpoint, &started),
-            failed: failed(header, &checkpoint),
+            failed: failed(header, &checkpoint, records),
+            write_pause_ms: write_pause(header, &checkpoint),
             streams: StreamReport::all(&header.graph, records),
         }
     }
@@ -104,8 +108,18 @@ impl Report {
             }
             lines.push(line);
         }
+        if let Some(pause) = self.write_pause_ms {
+            let pause = numbers::duration(Duration::from_millis(pause));
+            lines.push(format!("  write pause: {pause}"));
+        }
         lines.join("\n")
     }
+}
+
+/// What the step that opened the target has measured.
+fn write_pause(header: &RunHeader, checkpoint: &Checkpoint) -> Option<u64> {
+    let outputs = header.graph.steps().filter_map(|node| checkpoint.state(&node.id).output());
+    outputs.filter_map(|output| output.get("write_pause_ms")?.as_u64()).max()
 }
 
 /// A number in a step's output, summed over its members by the step itself.
@@ -255,7 +269,12 @@ fn running(
         .collect()
 }
 
-fn failed(header: &RunHeader, checkpoint: &Checkpoint) -> Vec<FailedStep> {
+fn failed(
+    header: &RunHeader,
+    checkpoint: &Checkpoint,
+    records: &[StampedRecord],
+) -> Vec<FailedStep> {
+    let taken_back = taken_back(records);
     header
         .graph
         .steps()
@@ -266,11 +285,26 @@ fn failed(header: &RunHeader, checkpoint: &Checkpoint) -> Vec<FailedStep> {
                 failure: failure.clone(),
                 retried: *retried,
             }),
+            StepState::Undone => taken_back.get(&node.id).cloned(),
             StepState::Pending
             | StepState::Running { .. }
             | StepState::Ready { .. }
-            | StepState::Succeeded { .. }
-            | StepState::Undone => None,
+            | StepState::Succeeded { .. } => None,
         })
         .collect()
+}
+
+/// Steps that failed for good under the last runner, and were undone by it because of that.
+fn taken_back(records: &[StampedRecord]) -> BTreeMap<StepId, FailedStep> {
+    let mut failed = BTreeMap::new();
+    for stamped in records {
+        if let Record::RunOpened { .. } = &stamped.record {
+            failed.clear();
+        }
+        if let Record::StepFailed { step, attempt, failure, retried: false } = &stamped.record {
+            let (step, attempt, failure) = (step.clone(), *attempt, failure.clone());
+            failed.insert(step.clone(), FailedStep { step, attempt, failure, retried: false });
+        }
+    }
+    failed
 }

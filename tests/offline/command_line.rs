@@ -22,6 +22,7 @@ fn help_of_every_command_reads_well() {
         "plan",
         "run",
         "resume",
+        "redo",
         "status",
         "log",
         "verify",

@@ -32,6 +32,45 @@ fn a_run_sends_what_the_dry_run_of_odd_settings_shows() {
 }
 
 #[test]
+fn a_capture_sends_what_its_dry_run_shows() {
+    let moved = logged();
+    let statements = dvd_rental::statements(Size::new(0.02).expect("a size"));
+    moved.sql_script(Side::Source, &(statements.join(";\n") + ";\n"));
+    moved.sql(Side::Source, "alter system set log_replication_commands to on");
+    moved.sql(Side::Source, "select pg_catalog.pg_reload_conf()");
+    let plan = captured(&moved);
+    let shown = dry_run(&moved, &plan);
+    moved.run_plan(&plan).expect(0);
+    assert_sent(&moved, &shown);
+}
+
+/// A plan with two slots, one of which has two sets, and keys that lead from one to the other.
+fn captured(moved: &Move) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(moved.plan()).expect("the sandbox wrote a plan");
+    let text = text.replace("pipeline: full-load\n", "pipeline: full-load-and-capture\n");
+    let path = moved.sandbox.folder.join("capture.yaml");
+    std::fs::write(&path, text + CAPTURED).expect("the plan is written");
+    path
+}
+
+/// Opens a guarded transaction.
+const LEDGER: &str =
+    "select 1 from pgkedge_‹run›.run where run_id = '‹run id›' and epoch = ‹epoch› for share";
+
+const CAPTURED: &str = "
+slots: { money: {}, rest: {} }
+replication_sets:
+  money_rows: { slot: money, operations: [update, delete] }
+  money_inserts: { slot: money, operations: [insert, truncate] }
+  rest: { slot: rest }
+groups:
+  - { name: money, tables: [\"public.payment*\"], replication_sets: [money_rows, money_inserts] }
+  - { name: rest, tables: [\"*\"], replication_sets: [rest] }
+crossing_foreign_keys:
+  [public.payment.payment_member_id_fkey, public.payment.payment_rental_id_fkey]
+";
+
+#[test]
 fn catalogs_from_files_give_the_same_dry_run_as_the_servers() {
     let moved = Move::of("objects.sql");
     let plan = moved.plan();
@@ -78,19 +117,22 @@ fn json(text: &str) -> Value {
 fn assert_sent(moved: &Move, shown: &Value) {
     let mut wrong = String::new();
     for (name, cluster) in [("source", &moved.sandbox.source), ("target", &moved.sandbox.target)] {
-        let sent = sent(cluster);
-        let promised = Promise::read(shown, name, &sent);
-        compare(name, promised, sent, &mut wrong);
+        let (done, read) = (sent(cluster, ":do"), sent(cluster, ":read"));
+        let promised = Promise::read(shown, name, &done);
+        compare(name, promised, done, &read, &mut wrong);
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Every statement of an effect that a server has logged.
-fn sent(cluster: &Cluster) -> Vec<String> {
+/// Every statement that a server has logged of one job of a run: of its effects, or of its reads.
+fn sent(cluster: &Cluster, job: &str) -> Vec<String> {
     let logged = cluster.logged_statements().expect("the log is readable");
-    let effects = logged.iter().filter(|statement| {
+    // A session has no other way to know its own number.
+    let own_number = "select pg_catalog.pg_backend_pid()";
+    let effects = logged.iter().filter(|statement| statement.text != own_number);
+    let effects = effects.filter(|statement| {
         let application = &statement.application;
-        application.starts_with("pgkedge:") && application.ends_with(":do")
+        application.starts_with("pgkedge:") && application.ends_with(job)
     });
     effects.flat_map(|one| lexer::statements(&one.text)).map(str::to_owned).collect()
 }
@@ -100,7 +142,7 @@ fn sent(cluster: &Cluster) -> Vec<String> {
 struct Promise {
     /// Sent exactly once each.
     once: Vec<String>,
-    /// Sent for each large object that has it.
+    /// Sent as often as there is something that it is for, or not at all.
     repeated: Vec<String>,
 }
 
@@ -110,10 +152,16 @@ impl Promise {
     fn read(shown: &Value, server: &str, sent: &[String]) -> Self {
         let mut promise = Self::default();
         for step in all(&shown["phases"]).iter().flat_map(|phase| all(&phase["steps"])) {
-            if step["kind"] == "copy_large_objects" {
-                promise.add_large_objects(step, shown, server, sent);
-            } else {
-                promise.add(step, shown, server);
+            match step["kind"].as_str() {
+                Some("copy_large_objects") => {
+                    promise.add_large_objects(step, shown, server, sent);
+                }
+                Some("close_target" | "fence_source" | "open_target") => {
+                    promise.add(step, shown, server);
+                    promise.repeat_what_depends_on_roles();
+                }
+                Some("start_apply") => promise.add_secret(step, server),
+                _ => promise.add(step, shown, server),
             }
         }
         promise
@@ -129,6 +177,28 @@ impl Promise {
             let keys: Vec<String> = members.map(|member| string(&member["key"])).collect();
             self.add_guard(shown, &string(&step["id"]), &keys);
         }
+    }
+
+    /// Who may connect, and whose sessions there are, is only known in the run.
+    fn repeat_what_depends_on_roles(&mut self) {
+        let depends = |text: &String| {
+            let is_access =
+                ["database ", "role ", "pg_terminate_backend(", "prepared ", " where step"];
+            let is_open = text.contains('‹') && is_access.iter().any(|word| text.contains(word));
+            is_open || text == "set local role none" || text.contains(" reset default_transaction_")
+        };
+        self.repeated.extend(self.once.extract_if(.., |text| depends(text)));
+    }
+
+    /// From the statement on that keeps a connection string out of the log, the log holds nothing.
+    fn add_secret(&mut self, step: &Value, server: &str) {
+        let statements = step["members"].as_array().expect("members").iter();
+        let statements = statements.flat_map(|member| all(&member["statements"]));
+        let mut seen = statements.filter(|one| one["on"] == server).map(|one| string(&one["text"]));
+        self.once.extend(seen.next().into_iter().flat_map(|first| {
+            assert!(first.contains("('log_statement', 'none')"), "{first}");
+            ["begin".to_owned(), LEDGER.to_owned(), first]
+        }));
     }
 
     fn add_guard(&mut self, shown: &Value, step: &str, members: &[String]) {
@@ -169,7 +239,8 @@ impl Promise {
     }
 }
 
-fn compare(server: &str, promise: Promise, sent: Vec<String>, wrong: &mut String) {
+/// What only looks goes out as a read, whether it is shown or not.
+fn compare(server: &str, promise: Promise, sent: Vec<String>, read: &[String], wrong: &mut String) {
     let mut exact: BTreeMap<String, usize> = BTreeMap::new();
     let mut patterns = Vec::new();
     for text in promise.once {
@@ -193,7 +264,7 @@ fn compare(server: &str, promise: Promise, sent: Vec<String>, wrong: &mut String
         }
     }
     let unsent = exact.into_iter().flat_map(|(text, count)| vec![text; count]).chain(patterns);
-    for text in unsent {
+    for text in unsent.filter(|text| !read.iter().any(|sent| fits(text, sent))) {
         writeln!(wrong, "{server}: shown, not sent: {text}").expect("a String takes all");
     }
 }

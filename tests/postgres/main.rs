@@ -12,6 +12,7 @@ mod edits;
 mod full_load;
 mod interruptions;
 mod kills;
+mod live;
 mod own_steps;
 mod privileges;
 mod refusals;

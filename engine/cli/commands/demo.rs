@@ -95,7 +95,7 @@ async fn show(
     let report = written_on(writers).await;
     let target = administrator(&sandbox.target).sql("demo").await?;
     figures.count(&report, &Proof::of(&report, &target).await?);
-    figures.show(&state, tell)?;
+    figures.show(tell);
     Ok(figures)
 }
 

@@ -125,6 +125,13 @@ async fn facts(args: &Args, plan: &pgkedge_plan::Plan) -> Result<Facts, Stop> {
             (None, None) => read(Server::Target).await.map(Some),
         }
     };
-    let (source, target) = tokio::join!(source, target);
-    Ok(Facts { source: source?, target: target?, replica: None })
+    // What is compiled does not hang on the replica's server, so planning offline does without it.
+    let replica = async {
+        match file(Server::Source) {
+            Some(_) => Ok(None),
+            None => plans::replica(endpoints).await.map_err(Stop::from),
+        }
+    };
+    let (source, target, replica) = tokio::join!(source, target, replica);
+    Ok(Facts { source: source?, target: target?, replica: replica? })
 }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use pgkedge_model::{Finding, Server};
-use pgkedge_steps::Question;
+use pgkedge_steps::{Question, Sessions};
 use serde_json::json;
 
 use crate::args::Global;
@@ -25,11 +25,17 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
         facts: &facts,
         settings: &plan.settings,
         excluded: &compiled.selection.excluded,
+        capture: &pgkedge_steps::captured(&compiled.graph),
         run: None,
     };
     let source = endpoints[&Server::Source].sql("pgkedge:read").await?;
     let target = endpoints[&Server::Target].sql("pgkedge:read").await?;
-    let findings = pgkedge_steps::preflight(&question, &source, &target).await?;
+    let replica = match endpoints.get(&Server::Replica) {
+        Some(endpoint) => Some(endpoint.sql("pgkedge:read").await?),
+        None => None,
+    };
+    let sessions = Sessions { source: &source, target: &target, replica: replica.as_ref() };
+    let findings = pgkedge_steps::preflight(&question, sessions).await?;
     let blocked = findings.iter().any(Finding::is_error);
     match global.output {
         Format::Json => output::print_json(&json!({ "blocked": blocked, "findings": findings })),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use pgkedge_model::{
-    Checkpoint, Finding, RunHeader, Statement, StepGraph, StepId, StepNode, StepState,
+    Checkpoint, Finding, OnFailure, PhaseName, RunHeader, Statement, StepGraph, StepId, StepNode,
+    StepState,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +24,7 @@ pub fn edit(
     let edit = Edit { old: &old.graph, checkpoint, new: &new.graph };
     let mut findings = edit.changed_frozen_steps();
     findings.extend(edit.steps_before_frozen_ones());
+    findings.extend(edit.rules_of_begun_phases());
     if !findings.is_empty() {
         return Err(findings);
     }
@@ -118,6 +120,28 @@ impl Edit<'_> {
         findings
     }
 
+    /// Phases that have begun, and were to be taken back on a failure, or not, in another way.
+    fn rules_of_begun_phases(&self) -> Vec<Finding> {
+        let begun = |phase: &PhaseName| {
+            let mut steps = self.old.steps().filter(|step| step.phase == *phase);
+            steps.any(|step| self.frozen(&step.id).is_some())
+        };
+        let changed = self.changed_rules().filter(|phase| begun(phase));
+        let finding = |phase: &PhaseName| {
+            let message = format!(
+                "phase `{phase}` has begun, and the edited plan changes whether it is taken back on a failure"
+            );
+            Finding::error("edit::begun_phase_changed", message)
+                .help(format!("put `on_failure` of phase `{phase}` back as it was"))
+        };
+        changed.map(finding).collect()
+    }
+
+    fn changed_rules(&self) -> impl Iterator<Item = &PhaseName> {
+        let both = self.new.phases().iter().filter(|phase| self.old.phases().contains(phase));
+        both.filter(|phase| self.old.rule(phase).on_failure != self.new.rule(phase).on_failure)
+    }
+
     fn comes_too_late(&self, id: &StepId, done: &StepId) -> Finding {
         let what = if self.old.step(id).is_some() { "is not done" } else { "is new" };
         let why = self.frozen(done).unwrap_or("done");
@@ -137,6 +161,11 @@ impl Edit<'_> {
                 Some(_) => {}
             }
         }
+        let rules = self.changed_rules();
+        changes.extend(rules.map(|phase| match self.new.rule(phase).on_failure {
+            OnFailure::Undo => format!("takes {phase} back on a failure"),
+            OnFailure::Stop => format!("keeps {phase} on a failure"),
+        }));
         let added = self.new.steps().filter(|step| self.old.step(&step.id).is_none());
         changes.extend(added.map(|step| format!("adds {} ({})", step.id, step.kind)));
         changes

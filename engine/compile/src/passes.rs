@@ -33,4 +33,6 @@ pub(crate) use split::{Parts, holds_rows, reads_ranges, split};
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
+mod scope_tests;
+#[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ use pgkedge_model::{
 use pgkedge_plan::{CapturePlan, GroupPlan, Pattern, PhasePlan, Selector, TablePatterns};
 use serde_json::{Value, json};
 
+mod capture;
+
 use crate::Compiled;
 use crate::compile::{Request, compile_request};
 
@@ -99,7 +101,7 @@ pub(crate) fn table(oid: u32, text: &str) -> Table {
         filenode: oid,
         row_security: false,
         force_row_security: false,
-        identity: ReplicaIdentity::default(),
+        identity: ReplicaIdentity { usable: true, ..ReplicaIdentity::default() },
         reaches_foreign: false,
         populated: true,
         extension_rows: None,

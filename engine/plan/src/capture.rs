@@ -9,7 +9,7 @@ use crate::plan::PhasePlan;
 use crate::written::PlanDocument;
 
 /// The slot and the set of a plan that names none.
-const IMPLIED: &str = "all";
+const IMPLIED: &str = "changes";
 
 /// A slot of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,7 @@ pub struct CrossingKey {
 
 /// Why a text names no foreign key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidKey {
+pub enum InvalidKey {
     #[error("it needs three parts")]
     Parts,
     #[error("a part of it is empty")]
@@ -30,7 +30,7 @@ pub(crate) enum InvalidKey {
 
 impl CrossingKey {
     /// Dots stand between the parts; a part in double quotes may hold dots itself.
-    pub(crate) fn parse(text: &str) -> Result<Self, InvalidKey> {
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let parts = split(text)?;
         if parts.iter().any(String::is_empty) {
             return Err(InvalidKey::EmptyPart);
@@ -47,7 +47,7 @@ impl CrossingKey {
     }
 
     #[must_use]
-    pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
+    pub fn at(self, pointer: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..self }
     }
 

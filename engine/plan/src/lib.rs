@@ -28,7 +28,7 @@ mod written;
 pub use capture::{CapturePlan, SetPlan, SlotPlan, free_name};
 pub use check::{Pipelines, PlanSource, check};
 pub use codes::CODES;
-pub use crossing::CrossingKey;
+pub use crossing::{CrossingKey, InvalidKey};
 pub use expanded::expanded_yaml;
 pub use nearest::nearest;
 pub use pattern::{InvalidPattern, Pattern};

@@ -113,10 +113,10 @@ pub(crate) fn leave_to_rules(mismatches: &mut Vec<Finding>, rules: &[Finding]) {
 fn explained_by_rules(pointer: &str) -> Option<String> {
     let segments: Vec<&str> = pointer.split('/').skip(1).collect();
     let length = match segments.as_slice() {
-        ["databases", "source" | "replica" | "target", "url", ..] => 3,
-        ["databases", _, "from_target", ..] => 3,
+        ["databases", "source" | "replica" | "target", "url", ..]
+        | ["databases", _, "from_target", ..]
+        | ["limits", "retained_wal", "budget"] => 3,
         ["databases", _] | ["load", "part_size" | "bundle_below"] => 2,
-        ["limits", "retained_wal", "budget"] => 3,
         ["phases", _, "steps", _, "kind" | "each" | "remove", ..] => 5,
         _ => return None,
     };

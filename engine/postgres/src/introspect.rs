@@ -15,7 +15,7 @@ mod tables;
 mod types;
 mod unreadable;
 
-use pgkedge_model::{Catalog, Failure, FailureClass, QualifiedName, ServerVersion};
+use pgkedge_model::{Catalog, Failure, FailureClass, QualifiedName, ServerFacts, ServerVersion};
 use serde::Deserialize;
 
 use self::rows::{Reader, USER_SCHEMA};
@@ -52,6 +52,20 @@ pub async fn introspect(endpoint: &Endpoint, application: &str) -> Result<Catalo
     let catalog = joined(catalog, archive, &reader).await?;
     sql.execute("commit").await?;
     Ok(catalog)
+}
+
+/// Reads the facts of a server alone, for one whose databases are known: a replica's are those of
+/// its primary.
+pub async fn introspect_server(
+    endpoint: &Endpoint,
+    application: &str,
+) -> Result<ServerFacts, Failure> {
+    let sql = endpoint.sql(application).await?;
+    let reader = Reader { sql: &sql, version: sql.server_version() };
+    if reader.version.major() < OLDEST {
+        return Err(too_old(reader.version));
+    }
+    server::read(&reader).await
 }
 
 async fn read_archive(

@@ -15,12 +15,13 @@ use crate::folder;
 use crate::sandbox::Sandbox;
 
 /// The application's role. It can log in, and nothing else that is not granted.
-const ROLE: &str = "dvd_rental_app";
+pub const APPLICATION_ROLE: &str = "dvd_rental_app";
 /// Its tables and grants; a line that holds only `;;` stands between two statements.
 const TABLES: &str = include_str!("writers/tables.sql");
 
 /// Fields of a plan that moves the application's database over three slots. No foreign key leads from one
-/// group to another.
+/// group to another. Transactions that the application has prepared when the source is closed are rolled
+/// back: its writers commit none of them later.
 pub const THREE_SLOTS: &str = "
 slots:
   counter: {}
@@ -36,6 +37,7 @@ groups:
       - back_office.basket
     slot: back_office
   - { name: counter, tables: [\"*\"], slot: counter }
+cutover: { prepared_transactions: rollback }
 ";
 
 /// An application that knows two servers, as behind a pooler that changes over from one to the other.
@@ -51,7 +53,7 @@ impl Application {
     /// have to be there before a plan is compiled.
     pub async fn install(sandbox: &Sandbox) -> Result<Self, Failure> {
         let password = folder::password().map_err(|error| failure(&error))?;
-        let role = format!("create role {ROLE} login password '{password}'");
+        let role = format!("create role {APPLICATION_ROLE} login password '{password}'");
         for cluster in [&sandbox.source, &sandbox.target] {
             administrator(cluster).sql("sandbox").await?.execute(&role).await?;
         }
@@ -73,7 +75,7 @@ pub fn administrator(cluster: &Cluster) -> Endpoint {
 fn login(sandbox: &Sandbox, cluster: &Cluster, password: &str) -> Result<Endpoint, Failure> {
     let Cluster { server, port, database, .. } = cluster;
     let url = sandbox.folder.join(format!("application-{server}.url"));
-    let text = format!("postgresql://{ROLE}:{password}@127.0.0.1:{port}/{database}\n");
+    let text = format!("postgresql://{APPLICATION_ROLE}:{password}@127.0.0.1:{port}/{database}\n");
     folder::write(&url, &text).map_err(|error| failure(&error))?;
     Ok(endpoint(cluster, url))
 }

@@ -3,7 +3,7 @@
 /// What the server writes before each message. Continued lines begin with a tab instead.
 pub(crate) const LINE_PREFIX: &str = "%m [%p] app=%a|";
 
-/// A statement as a client sent it.
+/// A statement, or a command of replication, as a client sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedStatement {
     /// The session's application name at that moment.
@@ -32,10 +32,13 @@ fn statement(message: &str) -> Option<LoggedStatement> {
     let pid = head.rsplit_once('[')?.1.strip_suffix(']')?.parse().ok()?;
     let (application, rest) = rest.split_once('|')?;
     let rest = rest.strip_prefix("LOG:  ")?;
-    let text = rest.strip_prefix("statement: ").or_else(|| {
+    let plain = rest.strip_prefix("statement: ");
+    let replication = || rest.strip_prefix("received replication command: ");
+    let prepared = || {
         let (name, text) = rest.strip_prefix("execute ")?.split_once(": ")?;
         (!name.contains('\n')).then_some(text)
-    })?;
+    };
+    let text = plain.or_else(replication).or_else(prepared)?;
     Some(LoggedStatement { application: application.to_owned(), pid, text: text.to_owned() })
 }
 
@@ -50,7 +53,8 @@ mod tests {
              \t  a text default '|LOG:  statement: x'\n\
              \t)\n\
              2026-11-20 08:00:02.000 UTC [13] app=pgkedge:read|LOG:  execute <unnamed>: select 1\n\
-             2026-11-20 08:00:02.000 UTC [13] app=pgkedge:read|ERROR:  no\n";
+             2026-11-20 08:00:02.000 UTC [13] app=pgkedge:read|ERROR:  no\n\
+             2026-11-20 08:00:03.000 UTC [14] app=a|LOG:  received replication command: IDENTIFY_SYSTEM\n";
         let read: Vec<_> = read(log).into_iter().map(|s| (s.pid, s.application, s.text)).collect();
         let expected = [
             (
@@ -59,6 +63,7 @@ mod tests {
                 "create table t (\n  a text default '|LOG:  statement: x'\n)",
             ),
             (13, "pgkedge:read", "select 1"),
+            (14, "a", "IDENTIFY_SYSTEM"),
         ];
         let expected: Vec<_> =
             expected.iter().map(|(p, a, t)| (*p, (*a).to_owned(), (*t).to_owned())).collect();

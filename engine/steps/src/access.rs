@@ -4,25 +4,18 @@
 //! Only CONNECT and `default_transaction_read_only` change. An ACL that was never set becomes an
 //! explicit one: put back, it says in full what the server takes for granted without one.
 
+mod statements;
+
 use std::collections::BTreeSet;
 
-use pgkedge_model::{Call, Failure, FailureClass, Server, Statement};
+use pgkedge_model::{Call, Failure, FailureClass, Ident, quote_literal};
 use pgkedge_postgres::{Row, Sql};
 use serde::{Deserialize, Serialize};
 
-use crate::context::StepContext;
-use crate::fill::{Fill, Observed};
+pub(crate) use self::statements::{Writer, run_statements, undo_statements};
 
 /// The note that keeps what was there.
 pub(crate) const NOTE: &str = "access";
-
-/// What the statements of `sql/access.sql.j2` call the values that are known at run time.
-const OURS: &str = "role of this run";
-const OTHERS: &str = "each other role";
-const GRANTOR: &str = "role that had granted it";
-const GRANTEE: &str = "each role that had it";
-const GRANTEE_WITH_OPTION: &str = "each role that had it so";
-const WAS: &str = "as it was";
 
 /// A database as its server shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +143,7 @@ impl Access {
         let grantors: BTreeSet<&str> = grantors.filter(|one| *one != self.owner).collect();
         let may = if session.server_version().major() >= 16 { "SET" } else { "MEMBER" };
         for grantor in grantors {
-            let name = pgkedge_model::quote_literal(grantor);
+            let name = quote_literal(grantor);
             let query = format!("select pg_catalog.pg_has_role({name}, '{may}'), session_user");
             let rows = session.rows(&query).await?;
             let row = rows.first();
@@ -171,7 +164,7 @@ impl Access {
 /// Members of a kept role could still connect.
 async fn check_members(session: &Sql, kept: &[String]) -> Result<(), Failure> {
     for role in kept {
-        let name = pgkedge_model::quote_literal(role);
+        let name = quote_literal(role);
         let rows = session
             .rows(&format!(
                 "select m.rolname from pg_catalog.pg_roles m where m.rolcanlogin \
@@ -197,125 +190,6 @@ async fn check_members(session: &Sql, kept: &[String]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Fills the values of one step into its statements.
-pub(crate) struct Writer<'a> {
-    pub(crate) context: &'a StepContext,
-    pub(crate) call: &'a Call,
-}
-
-impl Writer<'_> {
-    /// The text of a statement with these values.
-    pub(crate) fn text(
-        &self,
-        statement: &Statement,
-        values: &[(&str, &str)],
-    ) -> Result<String, Failure> {
-        let mut observed = Observed::default();
-        for (field, value) in values {
-            observed.set("", field, *value);
-        }
-        self.filled(statement, &observed)
-    }
-
-    /// The text of a statement with this number.
-    pub(crate) fn number(
-        &self,
-        statement: &Statement,
-        field: &str,
-        value: i64,
-    ) -> Result<String, Failure> {
-        let mut observed = Observed::default();
-        observed.set("", field, value);
-        self.filled(statement, &observed)
-    }
-
-    fn filled(&self, statement: &Statement, observed: &Observed) -> Result<String, Failure> {
-        Fill { call: self.call, tag: self.context.tag(), observed }.text("", statement)
-    }
-
-    /// What closes the database: grants what we need, then takes CONNECT from everyone else, those
-    /// that had it when it was noted and those that have it now.
-    pub(crate) fn closing(
-        &self,
-        noted: &Noted,
-        now: &Access,
-        statements: &[Statement],
-    ) -> Result<Vec<String>, Failure> {
-        let [admit, exclude, read_only] = statements else { return Err(self.unfit()) };
-        let mut texts = Vec::new();
-        for role in noted.kept.iter().filter(|role| !noted.has_own_grant(role)) {
-            texts.push(self.text(admit, &[(OURS, role)])?);
-        }
-        let grantees = noted.access.connect.iter().chain(&now.connect);
-        let grantees: BTreeSet<&String> =
-            grantees.map(|grant| &grant.grantee).filter(|one| !noted.kept.contains(one)).collect();
-        for grantee in grantees {
-            texts.push(self.text(exclude, &[(OTHERS, grantee)])?);
-        }
-        texts.push(self.text(read_only, &[])?);
-        Ok(texts)
-    }
-
-    /// What puts back all that was noted, as far as the roles are still there.
-    pub(crate) fn opening(
-        &self,
-        noted: &Noted,
-        roles: &BTreeSet<String>,
-        statements: &[Statement],
-    ) -> Result<Vec<String>, Failure> {
-        let [unset, set, grantor, grant, with_option, ourselves, revoke] = statements else {
-            return Err(self.unfit());
-        };
-        let Access { owner, connect, read_only, .. } = &noted.access;
-        let mut texts = vec![match read_only {
-            Some(was) => self.text(set, &[(WAS, was)])?,
-            None => self.text(unset, &[])?,
-        }];
-        for one in in_order(owner, connect) {
-            if ![&one.grantee, &one.grantor].iter().all(|role| roles.contains(*role)) {
-                continue;
-            }
-            let text = match one.grantable {
-                true => self.text(with_option, &[(GRANTEE_WITH_OPTION, &one.grantee)])?,
-                false => self.text(grant, &[(GRANTEE, &one.grantee)])?,
-            };
-            if one.grantor == *owner {
-                texts.push(text);
-            } else {
-                let become_grantor = self.text(grantor, &[(GRANTOR, &one.grantor)])?;
-                texts.extend([become_grantor, text, self.text(ourselves, &[])?]);
-            }
-        }
-        for role in noted.kept.iter().filter(|role| !noted.has_own_grant(role)) {
-            if roles.contains(role) {
-                texts.push(self.text(revoke, &[(OURS, role)])?);
-            }
-        }
-        Ok(texts)
-    }
-
-    fn unfit(&self) -> Failure {
-        Failure::permanent(format!("{} has other statements than it should", self.call.node.id))
-            .help("the journal was written by another version of pgkedge; resume with that one")
-    }
-}
-
-/// Grants in the order of the ACL, but each after the one that gave its grantor the right to it.
-fn in_order<'a>(owner: &str, grants: &'a [ConnectGrant]) -> Vec<&'a ConnectGrant> {
-    let mut open: Vec<&ConnectGrant> = grants.iter().collect();
-    let mut ordered: Vec<&ConnectGrant> = Vec::new();
-    loop {
-        let is_next = |one: &&ConnectGrant| {
-            let gives = |other: &&ConnectGrant| other.grantable && other.grantee == one.grantor;
-            one.grantor == owner || ordered.iter().any(gives)
-        };
-        let Some(at) = open.iter().position(is_next) else { break };
-        ordered.push(open.remove(at));
-    }
-    ordered.extend(open);
-    ordered
 }
 
 /// All roles of a server, and everyone.
@@ -373,7 +247,7 @@ pub(crate) async fn check_put_back(session: &Sql, noted: &Noted) -> Result<(), F
         let read_only = access.read_only.as_deref().unwrap_or("not set");
         format!("grants {acl}; default_transaction_read_only {read_only}")
     };
-    let server: Server = session.server();
+    let server = session.server();
     Err(Failure::new(
         FailureClass::Operator,
         format!("the access to the {server}'s database is not what it was"),
@@ -389,28 +263,5 @@ fn blocked(message: String) -> Failure {
 
 /// A role's name, as it is typed.
 pub(crate) fn quoted(role: &str) -> String {
-    pgkedge_model::Ident::new(role).map_or_else(|_| role.to_owned(), |ident| ident.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grant_comes_after_the_one_that_its_grantor_had() {
-        let grant = |grantee: &str, grantor: &str, grantable| ConnectGrant {
-            grantee: grantee.to_owned(),
-            grantor: grantor.to_owned(),
-            grantable,
-        };
-        let grants = [
-            grant("c", "b", false),
-            grant("b", "a", true),
-            grant("public", "o", false),
-            grant("a", "o", true),
-        ];
-        let order: Vec<&str> =
-            in_order("o", &grants).iter().map(|grant| grant.grantee.as_str()).collect();
-        assert_eq!(order, ["public", "a", "b", "c"]);
-    }
+    Ident::new(role).map_or_else(|_| role.to_owned(), |ident| ident.to_string())
 }

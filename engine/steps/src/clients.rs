@@ -13,6 +13,10 @@ use crate::context::StepContext;
 const ENDING: Duration = Duration::from_secs(10);
 /// How often sessions are looked at.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long clients have to commit what they have prepared.
+const COMMITTING: Duration = Duration::from_secs(3);
+/// How often prepared transactions are looked at meanwhile.
+const MOMENT: Duration = Duration::from_millis(2);
 /// A client that was let in just before the door was closed shows itself by then.
 const QUIET_READS: u32 = 2;
 /// What the statement that ends a session calls it.
@@ -87,28 +91,53 @@ pub(crate) async fn end_all(
     session: &Sql,
     statement: &Statement,
 ) -> Result<(), Failure> {
+    let reader = context.read(session.server()).await?;
     let deadline = Instant::now() + ENDING;
     let mut quiet = 0;
     while quiet < QUIET_READS {
-        let clients = seen(context, session).await?;
+        let clients = seen(context, &reader).await?;
         quiet = if clients.is_empty() { quiet + 1 } else { 0 };
         if !clients.is_empty() && Instant::now() > deadline {
-            return Err(still_there(session, &clients).await?);
+            return Err(still_there(&reader, &clients).await?);
         }
         let (ended, others): (Vec<_>, Vec<_>) = clients.iter().partition(|one| one.may_end);
         if let Some(one) = others.first() {
             call.reporter.waiting(&format!("{} to end", one.described));
         }
-        for one in ended {
-            let pid: i64 = one.pid.parse().unwrap_or_default();
-            let text = Writer { context, call }.number(statement, SESSION, pid)?;
-            session.execute(&text).await?;
-        }
+        let writer = Writer { context, call };
+        let texts: Vec<String> = ended
+            .iter()
+            .map(|one| writer.number(statement, SESSION, one.pid.parse().unwrap_or_default()))
+            .collect::<Result<_, Failure>>()?;
+        // Back to back: who is ended last has no time to prepare another transaction.
+        let sent = session.execute_all(texts.iter().map(String::as_str)).await;
+        sent.map_err(|(_, failure)| failure)?;
         if quiet < QUIET_READS {
             tokio::select! {
                 failure = context.cancelled() => return Err(failure),
                 () = tokio::time::sleep(PAUSE) => {}
             }
+        }
+    }
+    Ok(())
+}
+
+/// Waits, for a while, for a moment without prepared transactions: clients that are there still can
+/// commit theirs, and nobody else comes in.
+pub(crate) async fn await_unprepared(
+    context: &StepContext,
+    call: &Call,
+    session: &Sql,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + COMMITTING;
+    let mut told = false;
+    while !prepared(session).await?.is_empty() && Instant::now() < deadline {
+        if !std::mem::replace(&mut told, true) {
+            call.reporter.waiting("clients to commit what they have prepared");
+        }
+        tokio::select! {
+            failure = context.cancelled() => return Err(failure),
+            () = tokio::time::sleep(MOMENT) => {}
         }
     }
     Ok(())

@@ -87,14 +87,19 @@ pub(crate) struct Fill<'a> {
 
 /// The output of another step that a member's statements use, for what is done before they are sent.
 pub(crate) fn given<'a>(call: &'a Call, member: &Member, field: &str) -> Option<&'a Value> {
+    giver(call, member, field)?.get(field)
+}
+
+/// All that the step gives of which a member's statements use one field.
+pub(crate) fn giver<'a>(call: &'a Call, member: &Member, field: &str) -> Option<&'a Value> {
     let pieces = member.run.iter().flat_map(|statement| &statement.text);
-    let mut given = pieces.filter_map(|piece| match piece {
+    let mut steps = pieces.filter_map(|piece| match piece {
         Piece::Output { of: OutputOf::Step(step), field: named, .. } if named == field => {
-            call.inputs.get(step)?.get(field)
+            call.inputs.get(step)
         }
         Piece::Output { .. } | Piece::Sql(_) | Piece::Secret { .. } | Piece::RunName { .. } => None,
     });
-    given.next()
+    steps.next()
 }
 
 impl<'a> Fill<'a> {

@@ -74,7 +74,8 @@ pub(crate) fn tells_its_state(version: ServerVersion) -> bool {
     version.major() >= TELLS_SINCE
 }
 
-/// One row: in recovery, state of replay, position, timeline, start of the server.
+/// One row: in recovery, state of replay, position, timeline, start of the server. What the receiver
+/// says of the timeline is newer than the last checkpoint, but not everybody may see it.
 pub(crate) fn state_sql(version: ServerVersion) -> String {
     let state = if tells_its_state(version) {
         "pg_catalog.pg_get_wal_replay_pause_state()"
@@ -86,7 +87,8 @@ pub(crate) fn state_sql(version: ServerVersion) -> String {
         "select pg_catalog.pg_is_in_recovery() as in_recovery, \
          case when pg_catalog.pg_is_in_recovery() then {state} else 'promoted' end as replay, \
          pg_catalog.pg_last_wal_replay_lsn() as lsn, \
-         (select c.timeline_id from pg_catalog.pg_control_checkpoint() as c) as timeline, \
+         coalesce((select r.received_tli from pg_catalog.pg_stat_wal_receiver as r), \
+         (select c.timeline_id from pg_catalog.pg_control_checkpoint() as c)) as timeline, \
          pg_catalog.pg_postmaster_start_time() as started"
     )
 }

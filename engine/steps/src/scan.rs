@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pgkedge_model::{Failure, FailureClass, Ident, RunTag, Server};
+use pgkedge_model::{Failure, FailureClass, Ident, Lsn, RunTag, Server};
 use pgkedge_postgres::{Endpoint, Row, Sql};
 
+use crate::replica::ReplayState;
 use crate::sessions::{self, SessionSeen, is_tag};
 use crate::slots::{drop_sql, insist};
 
@@ -22,6 +23,8 @@ pub struct Leftover {
     /// Slots, which keep the server's log from being removed.
     pub slots: Vec<SlotSeen>,
     pub publications: Vec<Ident>,
+    /// Where the replay of a replica is paused.
+    pub paused_at: Option<Lsn>,
     /// Sessions that are still there.
     pub sessions: Vec<SessionSeen>,
 }
@@ -53,6 +56,7 @@ impl Leftover {
             subscriptions: Vec::new(),
             slots: Vec::new(),
             publications: Vec::new(),
+            paused_at: None,
             sessions: Vec::new(),
         }
     }
@@ -76,7 +80,9 @@ impl Leftover {
         let publications = self.publications.iter().map(publication);
         let schema = |ledger: &LedgerSeen| vec![format!("drop schema {} cascade", ledger.schema)];
         let ledger = self.ledger.iter().map(schema);
-        subscriptions.chain(slots).chain(publications).chain(ledger).collect()
+        let resume = |_| vec!["select pg_catalog.pg_wal_replay_resume()".to_owned()];
+        let replay = self.paused_at.iter().map(resume);
+        replay.chain(subscriptions).chain(slots).chain(publications).chain(ledger).collect()
     }
 }
 
@@ -95,6 +101,9 @@ impl fmt::Display for Leftover {
         }
         for name in &self.publications {
             write!(f, ", publication {name}")?;
+        }
+        if let Some(lsn) = self.paused_at {
+            write!(f, ", replay paused at {lsn}")?;
         }
         for session in &self.sessions {
             write!(f, ", {}", session.described())?;
@@ -120,8 +129,15 @@ pub async fn scan(endpoint: &Endpoint) -> Result<Vec<Leftover>, Failure> {
 /// As `scan`, over an open session.
 pub(crate) async fn found(session: &Sql) -> Result<Vec<Leftover>, Failure> {
     let mut found = Found { server: session.server(), by_run: BTreeMap::new() };
-    // A replica shows the objects of its primary, where they are found as well.
-    if !is_replica(session).await? {
+    let state = ReplayState::read(session).await?;
+    // A replica shows the objects of its primary, where they are found as well. They tell whose a
+    // pause is: a run that pauses has its publications by then.
+    if state.is_paused() {
+        for (tag, _, _) in named(session, PUBLICATIONS).await? {
+            found.of(tag).paused_at = Some(state.lsn);
+        }
+    }
+    if !state.in_recovery {
         for (tag, ledger) in ledgers(session).await? {
             found.of(tag).ledger = Some(ledger);
         }
@@ -155,11 +171,6 @@ impl Found {
         let empty = Leftover::empty(self.server, tag.clone());
         self.by_run.entry(tag).or_insert(empty)
     }
-}
-
-async fn is_replica(session: &Sql) -> Result<bool, Failure> {
-    let rows = session.rows("select pg_catalog.pg_is_in_recovery()").await?;
-    Ok(rows.first().and_then(|row| row.get(0)) == Some("t"))
 }
 
 const SUBSCRIPTIONS: &str = "select s.subname, null from pg_catalog.pg_subscription s \

@@ -4,9 +4,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use pgkedge_model::{Call, Failure, FailureClass, RunTag, Server, Slot, quote_literal};
+use pgkedge_model::{Call, Failure, FailureClass, RunTag, Server, quote_literal};
 use pgkedge_postgres::{Row, Sql};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::context::StepContext;
@@ -16,30 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the reader of a slot may take to let go of it.
 const LETTING_GO: Duration = Duration::from_secs(30);
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
-
-/// What a step of a slot needs to know of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SlotMember {
-    /// As the plan names it.
-    pub(crate) slot: String,
-    pub(crate) existing: bool,
-    /// Groups whose load starts over with the slot.
-    pub(crate) groups: Vec<String>,
-}
-
-impl From<&Slot> for SlotMember {
-    fn from(slot: &Slot) -> Self {
-        let groups = slot.groups.iter().map(|group| group.as_str().to_owned()).collect();
-        Self { slot: slot.name.as_str().to_owned(), existing: slot.existing, groups }
-    }
-}
-
-impl SlotMember {
-    /// What the slot is called on the source.
-    pub(crate) fn name(&self, tag: &RunTag) -> String {
-        if self.existing { self.slot.clone() } else { server_name(&self.slot, tag) }
-    }
-}
 
 /// What a slot, publication or subscription of a run is called on a server. Fit for SQL as it is:
 /// names of slots and sets are small letters, digits and underscores.

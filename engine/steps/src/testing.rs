@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{
     Capture, Catalog, CatalogIndex, Column, Constraint, ConstraintKind, DatabaseFacts,
-    DeclaredStep, Draft, Entry, Expansion, Facts, Finding, Ident, Index, Item, LargeObjectFacts,
-    Operation, Part, PhaseName, QualifiedName, ReplicaIdentity, ReplicationSet, Section, Selection,
-    Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot, Statement, Table,
-    TableGroup, TableKind, TypeFacts, TypeKind,
+    DeclaredStep, Draft, Each, Entry, Expansion, Facts, Finding, Ident, Index, Item,
+    LargeObjectFacts, Operation, Part, PhaseName, QualifiedName, ReplicaIdentity, ReplicationSet,
+    Section, Selection, Sequence, ServerFacts, ServerVersion, SessionRole, Settings, Slot,
+    Statement, Table, TableGroup, TableKind, TypeFacts, TypeKind,
 };
 use serde_json::Value;
 
@@ -310,11 +310,30 @@ impl Sample {
         item: Item<'_>,
         params: Value,
     ) -> Result<Vec<Draft>, Vec<Finding>> {
+        self.expand_declared::<S>(None, item, params)
+    }
+
+    /// Expands a step that says what it is repeated for.
+    pub(crate) fn expand_each<S: Step>(
+        &self,
+        each: Each,
+        item: Item<'_>,
+        params: Value,
+    ) -> Result<Vec<Draft>, Vec<Finding>> {
+        self.expand_declared::<S>(Some(each), item, params)
+    }
+
+    fn expand_declared<S: Step>(
+        &self,
+        each: Option<Each>,
+        item: Item<'_>,
+        params: Value,
+    ) -> Result<Vec<Draft>, Vec<Finding>> {
         let declared = DeclaredStep {
             phase: PhaseName("phase".to_owned()),
             name: "step".to_owned(),
             kind: S::KIND.to_owned(),
-            each: None,
+            each,
             params,
             pointer: None,
         };

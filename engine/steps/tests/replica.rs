@@ -4,7 +4,7 @@
 #[path = "replica/world.rs"]
 mod world;
 
-use pgkedge_model::{FailureClass, Probe, Server};
+use pgkedge_model::{Capture, FailureClass, Finding, Probe, Server, Severity};
 use pgkedge_sandbox::StopMode;
 use serde_json::json;
 use world::World;
@@ -74,7 +74,13 @@ async fn a_pause_that_ended_is_found_before_and_after_the_rows() {
         assert_eq!(world.ask(&world.target, COUNT).await, "0");
     };
 
-    world.replica().await.execute("select pg_wal_replay_resume()").await.unwrap();
+    // Somebody resumes it in the middle of the COPY.
+    let mut node = world.nodes("copy_part", &parts, json!({ "from": "replica" })).remove(0);
+    let resume = "do $$ begin perform pg_wal_replay_resume(); end $$";
+    let resume = world::with_text(&node.before[0], resume);
+    node.before.push(resume);
+    let failure = world.perform(node).await.unwrap_err();
+    assert!(failure.message.contains("somebody resumed its replay"), "{failure:?}");
     refused("somebody resumed its replay").await;
 
     world.source.execute("insert into public.orders values (0, 'moved on')").await.unwrap();
@@ -95,20 +101,6 @@ async fn a_pause_that_ended_is_found_before_and_after_the_rows() {
 }
 
 #[tokio::test]
-async fn replay_that_goes_on_while_rows_are_read_takes_them_back() {
-    let world = World::start(EARLY).await;
-    world.hand_off().await.unwrap();
-    let mut node = world.nodes("copy_part", &world.parts(), json!({ "from": "replica" })).remove(0);
-    // As if somebody resumed it in the middle of the COPY.
-    let resume = node.before[0].clone();
-    node.before
-        .push(world::with_text(resume, "do $$ begin perform pg_wal_replay_resume(); end $$"));
-    let failure = world.perform(node).await.unwrap_err();
-    assert!(failure.message.contains("somebody resumed its replay"), "{failure:?}");
-    assert_eq!(world.ask(&world.target, COUNT).await, "0");
-}
-
-#[tokio::test]
 async fn a_pause_of_this_run_is_adopted_and_one_of_somebody_else_refused() {
     let world = World::start(EARLY).await;
     world.replica().await.execute("select pg_wal_replay_pause()").await.unwrap();
@@ -121,10 +113,18 @@ async fn a_pause_of_this_run_is_adopted_and_one_of_somebody_else_refused() {
     assert!(matches!(world.probe("pause_replay").await.unwrap(), Probe::Foreign(_)));
     world.undo("pause_replay", json!({})).await.unwrap();
     assert_eq!(world.replay().await, "paused");
+    let seen = pgkedge_steps::scan(world.endpoint(Server::Replica)).await.unwrap();
+    // A pause without publications is no run's.
+    assert!(seen.iter().all(|left| left.paused_at.is_none() && left.sql().is_empty()), "{seen:?}");
     world.replica().await.execute("select pg_wal_replay_resume()").await.unwrap();
 
+    let publish = "create publication pgkedge_all_1a2b3c4d for table public.orders";
+    world.source.execute(publish).await.unwrap();
     world.hand_off().await.unwrap();
     let lsn = world.noted_lsn().await;
+    let seen = pgkedge_steps::scan(world.endpoint(Server::Replica)).await.unwrap().remove(0);
+    assert_eq!((seen.tag.0.as_str(), seen.paused_at), ("1a2b3c4d", lsn.parse().ok()));
+    assert_eq!(seen.sql(), ["select pg_catalog.pg_wal_replay_resume()"]);
     assert_eq!(world.probe("pause_replay").await.unwrap(), Probe::Applied(json!({ "lsn": lsn })));
     let Probe::Applied(hand_off) = world.probe("capture_hand_off").await.unwrap() else {
         panic!("the hand-off was not adopted")
@@ -191,4 +191,42 @@ async fn what_moved_since_the_plan_was_compiled_is_named() {
         assert!(failure.details.contains(&told.to_owned()), "{told}: {failure:?}");
     }
     assert!(failure.help.unwrap().contains("pgkedge abort"));
+}
+
+#[tokio::test]
+async fn preflight_tells_what_capture_and_a_pause_would_meet() {
+    let world = World::start(EARLY).await;
+    let found = async |capture: &Capture| -> Vec<String> {
+        let findings = world.preflight(capture).await;
+        let about = ["source", "replica", "target"].map(|server| format!("{server}::"));
+        let is_serious = |finding: &&Finding| finding.severity > Severity::Note;
+        let codes = findings.iter().filter(is_serious).map(|finding| finding.code.clone());
+        let ours = |code: &String| {
+            about.iter().any(|about| code.starts_with(about))
+                && !["target::not_empty", "target::other_run"].contains(&code.as_str())
+        };
+        codes.filter(ours).collect()
+    };
+    let mut capture = world.capture().clone();
+    assert_eq!(found(&capture).await, Vec::<String>::new());
+
+    world.replica().await.execute("alter system set hot_standby_feedback = on").await.unwrap();
+    world.replica().await.execute("select pg_reload_conf()").await.unwrap();
+    world.replica().await.execute("select pg_wal_replay_pause()").await.unwrap();
+    world.replay_is("paused").await;
+    capture.slots[0].existing = true;
+    let slot = capture.slots[0].clone();
+    capture.slots.extend(vec![slot; 50]);
+    let codes = found(&capture).await;
+    for code in [
+        "replica::paused",
+        "replica::feedback",
+        "source::existing_slot",
+        "source::max_wal_senders",
+        "target::max_logical_replication_workers",
+        "target::max_replication_slots",
+        "target::max_worker_processes",
+    ] {
+        assert!(codes.iter().any(|found| found == code), "{code}: {codes:?}");
+    }
 }

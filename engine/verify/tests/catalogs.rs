@@ -1,6 +1,9 @@
 //! Each test plants one difference between two equal catalogs and looks whether it is found.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+#[path = "catalogs/moving.rs"]
+mod moving;
+
 use pgkedge_model::{Catalog, Entry, Grant, Ident, QualifiedName, Role, ServerVersion};
 use pgkedge_verify::{Comparison, Scope, compare_catalogs};
 use serde_json::json;

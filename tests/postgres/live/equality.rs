@@ -16,6 +16,10 @@ const TABLES: &str = "
 const LARGE_OBJECTS: &str = "
     select 'large object ' || m.oid, pg_get_userbyid(m.lomowner) || coalesce(m.lomacl::text, ''),
            md5(lo_get(m.oid)) from pg_largeobject_metadata m order by m.oid";
+/// The target's materialized views are fresh.
+const FRESH: &str = "
+    select coalesce(string_agg(format('refresh materialized view %s;', oid::regclass), ' ' order by oid), '')
+      from pg_class where relkind = 'm'";
 /// Where sequences stand.
 const SEQUENCES: &str = "
     select string_agg(format('select %L || '' '' || last_value from %s', c.oid::regclass, c.oid::regclass),
@@ -24,6 +28,7 @@ const SEQUENCES: &str = "
 
 /// Fails unless both servers hold the same rows and large objects, and the target's sequences stand ahead.
 pub(crate) fn assert_equal(moved: &Move) {
+    moved.sql(Side::Source, &moved.sql(Side::Source, FRESH));
     for (what, tables) in [("rows", TABLES), ("large objects", "")] {
         let told = |side| match tables {
             "" => moved.sql(side, LARGE_OBJECTS),

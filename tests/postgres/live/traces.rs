@@ -4,21 +4,21 @@ use crate::harness::{Move, Side, wait_for};
 
 /// Each line begins with what sort of thing it is.
 const TRACES: &str = "
-    select 'slot ' || slot_name from pg_replication_slots
-    union all select 'publication ' || pubname || ' ' || pubinsert || pubupdate || pubdelete
+    select format('slot %s', slot_name) from pg_replication_slots
+    union all select format('publication %s %s %s %s', pubname, pubinsert, pubupdate, pubdelete)
       from pg_publication
-    union all select 'published ' || pubname || ' ' || schemaname || '.' || tablename
+    union all select format('published %s %s.%s', pubname, schemaname, tablename)
       from pg_publication_tables
-    union all select 'subscription ' || subname from pg_subscription
-    union all select 'origin ' || roname from pg_replication_origin
-    union all select 'role ' || rolname || ' ' || rolsuper || rolreplication || rolcanlogin || rolconnlimit
+    union all select format('subscription %s', subname) from pg_subscription
+    union all select format('origin %s', roname) from pg_replication_origin
+    union all select format('role %s %s %s %s %s', rolname, rolsuper, rolreplication, rolcanlogin, rolconnlimit)
       from pg_roles
-    union all select 'identity ' || c.oid::regclass || ' ' || relreplident
+    union all select format('identity %s %s', c.oid::regclass, relreplident)
       from pg_class c join pg_namespace n on n.oid = relnamespace
      where relkind in ('r', 'p') and nspname !~ '^(pg_|information_schema)'
-    union all select 'access ' || coalesce(datacl::text, 'default') || datallowconn || datconnlimit
+    union all select format('access %s %s %s', coalesce(datacl, acldefault('d', datdba)), datallowconn, datconnlimit)
       from pg_database where datname = current_database()
-    union all select 'settings ' || setrole::regrole || ' ' || setconfig::text from pg_db_role_setting
+    union all select format('settings %s %s', setrole, setconfig) from pg_db_role_setting
     order by 1";
 
 /// What is on the servers of a move, by line.

@@ -11,7 +11,7 @@ use pgkedge_verify::Difference;
 use serde::Serialize;
 
 use crate::compare::{self, What};
-use crate::engine::{self, journal_stop};
+use crate::engine::journal_stop;
 use crate::exit::{Exit, Stop};
 use crate::{numbers, output, plans};
 
@@ -87,12 +87,10 @@ impl Figures {
         self.differences += proof.torn.len() + proof.miscounted.len();
     }
 
-    pub(super) fn show(&self, state: &Path, tell: &impl Fn(&str)) -> Result<(), Stop> {
-        let report = engine::read_report(state, &header(state)?)?;
+    pub(super) fn show(&self, tell: &impl Fn(&str)) {
         tell(&format!(
-            "\n{}\n\n{}, {} compared: {}; {}; resumed {}\n\
+            "\n{}, {} compared: {}; {}; resumed {}\n\
              {} of the application, {} lost, {} doubled; no writes for {} ms",
-            report.table(),
             numbers::counted(self.tables, "table"),
             numbers::counted(self.rows, "row"),
             numbers::counted(self.differences as u64, "difference"),
@@ -107,7 +105,6 @@ impl Figures {
             self.writers.doubled,
             numbers::grouped(self.writers.longest_pause_ms),
         ));
-        Ok(())
     }
 
     pub(super) fn exit(&self) -> Exit {

@@ -22,14 +22,14 @@ impl Way {
         Self { on: statement.on, session: statement.session, transaction: statement.transaction }
     }
 
-    /// For a heading.
+    /// For a heading: goes on after `On` or the like.
     pub(super) fn told(self) -> String {
         let how = match (self.transaction, self.session) {
             (Transaction::Guarded, _) => ", in the step's transaction",
             (Transaction::Alone, Session::Replication) => ", over a replication connection",
             (Transaction::Alone, Session::Sql | Session::Wire) => "",
         };
-        format!("On the {}{how}", self.on)
+        format!("the {}{how}", self.on)
     }
 }
 

@@ -184,10 +184,15 @@ impl Writer<'_> {
             });
             name
         });
-        let exact = text.filter(|text| visible(text) == *text);
-        let Some(text) = exact else {
-            return lines.add_unwritten(statement);
+        let Some(text) = text else {
+            let why = "as a comment: a value is open in a place that no variable can take";
+            return lines.add_unwritten(why, statement);
         };
+        if visible(&text) != text {
+            let why = "as a comment: it holds characters that would not be shown as they are; it \
+                       is exact in --format json";
+            return lines.add_unwritten(why, statement);
+        }
         open.dedup();
         for (name, value) in open {
             if text.contains(&format!(":'{name}'")) || !value.ends_with("_‹run›") {
@@ -230,7 +235,7 @@ impl Lines {
         if !self.0.is_empty() {
             self.0.push(String::new());
         }
-        self.0.push(format!("-- >>> {told}:"));
+        self.0.push(format!("-- >>> On {told}:"));
     }
 
     /// One line, whatever it holds: nothing of it may leave the comment.
@@ -257,10 +262,8 @@ impl Lines {
     }
 
     /// A statement that cannot be written so that it is exact and harmless at once.
-    fn add_unwritten(&mut self, statement: &Statement) {
-        self.add_comment(
-            "as a comment, since characters of it would not be shown, or a value is open:",
-        );
+    fn add_unwritten(&mut self, why: &str, statement: &Statement) {
+        self.add_comment(&format!("{why}:"));
         for line in visible(&statement.shown()).split('\n') {
             self.0.push(format!("--   {line}"));
         }

@@ -8,6 +8,11 @@ use serde::Serialize;
 use super::Subject;
 use super::shown::{code_cell, line};
 
+const RUN: &str = "eight hex digits that name the run, and all that it creates";
+const SECRET: &str = "a secret, which the step looks up itself and no document holds";
+const ITSELF: &str = "what the step looks up, or makes, just before it sends the statement; where \
+                      the name begins with `each`, the statement is sent for every one of them";
+
 /// A value as the runbook explains it, in Markdown.
 #[derive(Serialize)]
 pub(super) struct Value {
@@ -23,9 +28,9 @@ pub(super) fn values(subject: Subject<'_>) -> Vec<Value> {
     for step in subject.graph.steps() {
         let user = code_cell(&format!("{}/{}", step.phase, step.step));
         for piece in step.statements().flat_map(|statement| &statement.text) {
-            let Some(value) = value(subject, piece, step) else { continue };
+            let Some(value) = value(subject, piece) else { continue };
             let users = used.entry(value).or_default();
-            if users.last() != Some(&user) {
+            if !users.contains(&user) {
                 users.push(user.clone());
             }
         }
@@ -38,40 +43,23 @@ pub(super) fn values(subject: Subject<'_>) -> Vec<Value> {
 }
 
 /// The name of a value, and where it comes from.
-fn value(subject: Subject<'_>, piece: &Piece, user: &StepNode) -> Option<(String, String)> {
-    let name = |text: &str| code_cell(&format!("‹{text}›"));
-    match piece {
-        Piece::Sql(_) => None,
-        Piece::RunName { .. } => Some((
-            name("run"),
-            "eight hex digits that name the run, and all that it creates".into(),
-        )),
-        Piece::Secret { what } => Some((
-            name(what),
-            format!("a secret, read from the source by {}", code_cell(&user.kind)),
-        )),
-        Piece::Output { of: OutputOf::Itself, field, .. } => {
-            let kind = code_cell(&user.kind);
-            Some((
-                name(field),
-                format!("{kind} reads it, or makes it, just before it sends the statement"),
-            ))
-        }
+fn value(subject: Subject<'_>, piece: &Piece) -> Option<(String, String)> {
+    let (name, from) = match piece {
+        Piece::Sql(_) => return None,
+        Piece::RunName { .. } => ("run".to_owned(), RUN.to_owned()),
+        Piece::Secret { what } => (what.clone(), SECRET.to_owned()),
+        Piece::Output { of: OutputOf::Itself, field, .. } => (field.clone(), ITSELF.to_owned()),
         Piece::Output { of: OutputOf::Step(of), field, .. } => {
             let kind = subject.graph.step(of).map_or("", |step| step.kind.as_str());
-            let from = format!(
-                "what {} ({}) gives as its {}",
-                code_cell(&of.0),
-                code_cell(kind),
-                code_cell(field)
-            );
-            Some((name(&format!("{of}.{field}")), from))
+            let (step, kind, output) = (code_cell(&of.0), code_cell(kind), code_cell(field));
+            (format!("{of}.{field}"), format!("what {step} ({kind}) gives as its {output}"))
         }
         Piece::Output { of: OutputOf::Writer(object), field, .. } => {
             let from = format!("what the step that writes {} gives", code_cell(&object.0));
-            Some((name(&format!("{object}.{field}")), from))
+            (format!("{object}.{field}"), from)
         }
-    }
+    };
+    Some((code_cell(&format!("‹{name}›")), from))
 }
 
 /// The variables of psql that stand for values: one name for each, and each value its own name.

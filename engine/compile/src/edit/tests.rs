@@ -113,3 +113,42 @@ fn a_new_step_may_not_come_before_a_done_one() {
     after.phases.insert(0, early.phases[0].clone());
     insta::assert_snapshot!(outcome(&after, &world()));
 }
+
+#[test]
+fn a_phase_that_has_begun_keeps_what_it_does_on_a_failure() {
+    let (mut begun, mut pending) = (before(), before());
+    begun.phases[1].on_failure = OnFailure::Undo;
+    pending.phases[2].on_failure = OnFailure::Undo;
+    insta::assert_snapshot!(outcome(&begun, &world()));
+    assert_eq!(outcome(&pending, &world()), "takes three back on a failure");
+}
+
+#[test]
+fn what_is_loaded_stays_on_its_slot() {
+    let sketch = |slot: &str| {
+        let other = if slot == "a" { "b" } else { "a" };
+        Sketch::new()
+            .slots(&["a", "b"])
+            .carried(&[("first", &["public.a"], slot), ("rest", &["*"], other)])
+            .step(
+                "one/hand_off",
+                "alone",
+                Some(Each::Slot),
+                json!({ "writes": ["slot_hand_off:{}"] }),
+            )
+            .step("one/load", "alone", Some(Each::Table), json!({ "sql": "select 1" }))
+    };
+    let graph = |slot: &str| sketch(slot).compile(&world()).unwrap().graph;
+    let header = RunHeader { graph: graph("a"), ..header() };
+    let done = StepState::Succeeded { attempt: 1, output: Value::Null, adopted: false };
+    let mut checkpoint = Checkpoint::default();
+    checkpoint.steps.insert("one/load/public.a".into(), done);
+    let edited = RunHeader { graph: graph("b"), ..header.clone() };
+    let findings = edit(&header, &checkpoint, &edited).unwrap_err();
+    assert_eq!(
+        shown(findings.iter().take(1)),
+        "edit::frozen_step_changed: step `one/load/public.a` is done, and the edited plan changes it: \
+         its slot, a → b\n  help: put it back as it was, or start another run after `pgkedge cleanup` or \
+         `abort`"
+    );
+}

@@ -117,18 +117,21 @@ impl<'a> Publisher<'a> {
             .tables_of(plan)
             .into_iter()
             .partition(|table| !finds_rows || self.without_identity(table).is_empty());
-        for table in &keyless {
-            let members = self.without_identity(table);
+        let inserts_only =
+            self.request.settings.tables_without_identity == WithoutIdentity::InsertOnly;
+        for &table in &keyless {
+            // A tree is published as one: with a partition, all of it loses its updates.
+            let members = if inserts_only { vec![table] } else { self.without_identity(table) };
             self.keyless.extend(members.into_iter().map(|member| member.name.clone()));
         }
         let sets = match self.request.settings.tables_without_identity {
             WithoutIdentity::InsertOnly if !keyless.is_empty() => {
                 let adding = ADDING.into_iter().filter(|operation| operations.contains(operation));
-                let inserts = set(self.companion(&plan.name), plan, adding.collect(), keyless);
-                vec![set(plan.name.clone(), plan, operations, keyed), inserts]
+                let inserts = set(self.companion(&plan.name), plan, adding.collect(), &keyless);
+                vec![set(plan.name.clone(), plan, operations, &keyed), inserts]
             }
             WithoutIdentity::InsertOnly | WithoutIdentity::Full | WithoutIdentity::Refuse => {
-                vec![set(plan.name.clone(), plan, operations, [keyed, keyless].concat())]
+                vec![set(plan.name.clone(), plan, operations, &[keyed, keyless].concat())]
             }
         };
         let carries = |set: &ReplicationSet| !set.tables.is_empty() && !set.operations.is_empty();
@@ -194,7 +197,7 @@ fn set(
     name: Ident,
     plan: &SetPlan,
     operations: BTreeSet<Operation>,
-    tables: Vec<&Table>,
+    tables: &[&Table],
 ) -> ReplicationSet {
     let through_root = tables.iter().any(|table| table.kind == TableKind::Partitioned);
     let mut tables: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgkedge_model::{Entry, Finding, Ident, Place, QualifiedName, Server, Table};
+use pgkedge_plan::GroupPlan;
 
 use super::capture::Captured;
 
@@ -61,18 +62,24 @@ fn slots_of<'a>(
     captured: &Captured<'a>,
     tables: impl IntoIterator<Item = &'a Table>,
 ) -> BTreeSet<&'a Ident> {
-    let selection = &captured.chosen.selection;
-    let slot = |table: &Table| captured.capture.slot_of(&table.name, selection);
-    tables.into_iter().filter_map(slot).map(|slot| &slot.name).collect()
+    let slot = |table: &Table| {
+        let set = group_of(captured, table)?.sets.first()?;
+        let set = captured.request.capture.sets.iter().find(|plan| plan.name == *set)?;
+        Some(&set.slot)
+    };
+    tables.into_iter().filter_map(slot).collect()
+}
+
+/// A slot that carries nothing is none of the capture, but it was meant.
+fn group_of<'a>(captured: &Captured<'a>, table: &Table) -> Option<&'a GroupPlan> {
+    let group = captured.chosen.selection.group_of(&table.name)?;
+    captured.request.groups.iter().find(|plan| plan.name == group.name)
 }
 
 /// Whether parts of a tree are in other sets than the rest of it.
 fn groups_apart(captured: &Captured<'_>, members: &[&Table]) -> bool {
-    let sets = |table: &&Table| {
-        let group = captured.chosen.selection.group_of(&table.name)?;
-        let plan = captured.request.groups.iter().find(|plan| plan.name == group.name)?;
-        Some(plan.sets.iter().collect::<BTreeSet<_>>())
-    };
+    let sets =
+        |table: &&Table| Some(group_of(captured, table)?.sets.iter().collect::<BTreeSet<_>>());
     members.iter().map(sets).collect::<BTreeSet<_>>().len() > 1
 }
 

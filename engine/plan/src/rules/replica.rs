@@ -50,6 +50,6 @@ pub(super) fn unused(text: &Text<'_>) -> Vec<Finding> {
 }
 
 fn uses_replica(step: &DeclaredStep) -> bool {
-    let names_it = |field: &&str| step.params.get(field).and_then(Value::as_str) == Some("replica");
-    KINDS.contains(&step.kind.as_str()) || FIELDS.iter().any(|field| names_it(&field))
+    let names_it = |field: &str| step.params.get(field).and_then(Value::as_str) == Some("replica");
+    KINDS.contains(&step.kind.as_str()) || FIELDS.into_iter().any(names_it)
 }

@@ -1,7 +1,7 @@
 //! Names of slots and replication sets become parts of names on the servers, where they stand without
 //! quotes.
 
-use pgkedge_model::Finding;
+use pgkedge_model::{Finding, Ident};
 
 use super::Text;
 use crate::capture::MOST_BYTES;
@@ -18,7 +18,12 @@ pub(super) fn check(text: &Text<'_>) -> Vec<Finding> {
 fn finding(what: &str, name: &str, at: &str) -> Option<Finding> {
     let (fact, help) = if fits(name) {
         if name.len() <= MOST_BYTES {
-            return None;
+            // Written as SQL it would stand in quotes, and be another name in messages and ids.
+            let is_keyword = Ident::new(name).is_ok_and(|ident| ident.to_string() != name);
+            let help = format!("choose another name, for example `{name}_changes`");
+            let message = format!("`{name}`, the name of a {what}, is a keyword of SQL");
+            let finding = Finding::error(codes::SLOT_NAME, message).at_key(at, "not possible");
+            return is_keyword.then(|| finding.help(help));
         }
         let fact = format!("is longer than {MOST_BYTES} bytes");
         (fact, format!("shorten it, for example: `{}`", &name[..MOST_BYTES]))

@@ -235,7 +235,7 @@ fn a_pipeline_that_captures_has_one_slot_and_one_set_unless_the_plan_says_more()
         capturing("groups:\n  - { name: a, tables: [a.b] }\n  - { name: rest, tables: [\"*\"] }\n");
     let capture = &plan.capture;
     assert_eq!((capture.slots.len(), capture.sets.len()), (1, 1));
-    assert_eq!((capture.slots[0].name.as_str(), capture.slots[0].existing), ("all", false));
+    assert_eq!((capture.slots[0].name.as_str(), capture.slots[0].existing), ("changes", false));
     assert_eq!(capture.sets[0].operations, Operation::ALL.into());
     assert!(plan.groups.iter().all(|group| group.sets == [capture.sets[0].name.clone()]));
     assert!(self::plan("").capture.slots.is_empty());

@@ -1,10 +1,10 @@
 //! Facts of a database that other crates decide by.
 
 use pgkedge_model::{
-    Catalog, ConstraintKind, Entry, Ident, QualifiedName, Section, Table, TableKind, TypeFacts,
-    TypeKind,
+    Catalog, ConstraintKind, Entry, Ident, QualifiedName, Section, ServerFacts, Table, TableKind,
+    TypeFacts, TypeKind,
 };
-use pgkedge_postgres::introspect;
+use pgkedge_postgres::{introspect, introspect_server};
 
 use crate::access::{connect, create_database, endpoint, run};
 use crate::cluster::Cluster;
@@ -55,6 +55,15 @@ async fn rows_of_an_extensions_configuration_belong_to_the_user() {
     assert_eq!(catalog.sequences[0].name, name("public", "numbers"));
     let hstore = catalog.extensions.iter().find(|found| found.name == "hstore").unwrap();
     assert_eq!(hstore.config_tables, [(settings, "where a > 1".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_server_is_asked_without_its_database() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let endpoint = endpoint(&cluster, "rich");
+    let catalog = introspect(&endpoint, "pgkedge:read").await.unwrap();
+    let server = introspect_server(&endpoint, "pgkedge:read").await.unwrap();
+    assert_eq!(server, ServerFacts { pg_dump: String::new(), ..catalog.server });
 }
 
 /// One server for all checks: starting one takes longer than they do.

@@ -25,7 +25,7 @@ pub(super) enum Halt {
 }
 
 /// What follows from a failure.
-enum Next {
+enum Verdict {
     Retry(Duration),
     /// The next round does it again.
     NextRound,
@@ -40,8 +40,8 @@ impl Runner {
         failure: Failure,
     ) -> Result<Option<End>, RunError> {
         let failure = self.overdue(&step, failure);
-        let next = self.next_of(&step, &failure);
-        let retried = !matches!(next, Next::Fail);
+        let verdict = self.verdict(&step, &failure);
+        let retried = !matches!(verdict, Verdict::Fail);
         let record =
             Record::StepFailed { step: step.clone(), attempt, failure: failure.clone(), retried };
         self.context.append(record).await?;
@@ -49,21 +49,21 @@ impl Runner {
             self.failed.push((step, failure.clone()));
             return Err(RunError::Fenced(failure));
         }
-        match next {
-            Next::Retry(pause) => {
+        match verdict {
+            Verdict::Retry(pause) => {
                 let step = step.clone();
                 self.tasks.spawn(async move {
                     tokio::time::sleep(pause).await;
                     Woken::RetryDue(step)
                 });
             }
-            Next::NextRound => {}
-            Next::Fail => self.failed_for_good(&step, failure),
+            Verdict::NextRound => {}
+            Verdict::Fail => self.failed_for_good(&step, failure),
         }
         Ok(self.feed(Input::Failed { step, retry: retried }))
     }
 
-    fn next_of(&mut self, step: &StepId, failure: &Failure) -> Next {
+    fn verdict(&mut self, step: &StepId, failure: &Failure) -> Verdict {
         match &self.halt {
             Some(Halt::StartOver { scopes, .. }) => {
                 let scope =
@@ -71,27 +71,27 @@ impl Runner {
                 let is_void = scope.is_some_and(|scope| scopes.contains(scope));
                 let may_pass =
                     matches!(failure.class, FailureClass::Transient | FailureClass::Cancelled);
-                return if is_void || may_pass { Next::NextRound } else { Next::Fail };
+                return if is_void || may_pass { Verdict::NextRound } else { Verdict::Fail };
             }
-            Some(Halt::TakeBack | Halt::Overdue { .. }) => return Next::Fail,
+            Some(Halt::TakeBack | Halt::Overdue { .. }) => return Verdict::Fail,
             None => {}
         }
-        if let Some(next) = self.after_loss(step, failure) {
-            return next;
+        if let Some(verdict) = self.after_loss(step, failure) {
+            return verdict;
         }
         let failures = self.failures.entry(step.clone()).or_default();
         *failures += 1;
         let pause = self.options.retry.pause(step, failure, *failures);
         match pause.filter(|_| self.scheduler.may_retry(step)) {
-            Some(pause) => Next::Retry(pause),
-            None => Next::Fail,
+            Some(pause) => Verdict::Retry(pause),
+            None => Verdict::Fail,
         }
     }
 
     /// What follows from the loss of a service that scopes stand on: what runs may end, nothing new
     /// starts, and the next round loads these scopes anew. None for any other failure. Such a service
     /// is never just started again: its readers would go on with another snapshot.
-    fn after_loss(&mut self, step: &StepId, failure: &Failure) -> Option<Next> {
+    fn after_loss(&mut self, step: &StepId, failure: &Failure) -> Option<Verdict> {
         let scopes = self.scopes_on(step);
         if scopes.is_empty() {
             return None;
@@ -99,7 +99,7 @@ impl Runner {
         self.losses += 1;
         let pause = self.options.retry.pause(step, failure, self.losses);
         let Some(pause) = pause.filter(|_| self.stage == StopStage::Go) else {
-            return Some(Next::Fail);
+            return Some(Verdict::Fail);
         };
         let names: Vec<_> = scopes.iter().map(Ident::as_str).collect();
         let names = names.join(", ");
@@ -108,7 +108,7 @@ impl Runner {
         self.halt = Some(Halt::StartOver { scopes, pause });
         self.context.stop.raise(StopStage::Finish);
         self.finish();
-        Some(Next::NextRound)
+        Some(Verdict::NextRound)
     }
 
     /// Scopes that stand unfinished on a service which holds, as far as the journal knows.

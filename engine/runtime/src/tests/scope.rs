@@ -45,11 +45,9 @@ pub(super) fn voided(trial: &Trial) -> Vec<(String, u32)> {
     trial
         .records()
         .into_iter()
-        .filter_map(|record| match record {
-            Record::GroupVoided { group, generation } => {
-                Some((group.as_str().to_owned(), generation))
-            }
-            _ => None,
+        .filter_map(|record| {
+            let Record::GroupVoided { group, generation } = record else { return None };
+            Some((group.as_str().to_owned(), generation))
         })
         .collect()
 }

@@ -130,7 +130,7 @@ async fn a_retry_does_not_outlast_the_deadline() {
     let trial = trial(Some(1_000));
     trial.world.script("drain", &[Turn::Fail(FailureClass::Transient)]);
     let mut options = options();
-    options.retry.first = std::time::Duration::from_secs(60);
+    options.retry.first = std::time::Duration::from_mins(1);
     options.retry.longest = options.retry.first;
     let report = trial.run_with(&StopSignal::new(), options).await;
     assert_eq!(report.failed[0].0, StepId::from("drain"));
@@ -171,7 +171,7 @@ async fn stopped_in(trial: &Trial, running: &str, stage: StopStage) -> RunReport
     let (stop, running) = (StopSignal::new(), StepId::from(running));
     let user = async {
         let begun = |state: &State| {
-            let asked = state.script.get(&running).is_none_or(|turns| turns.is_empty());
+            let asked = state.script.get(&running).is_none_or(std::collections::VecDeque::is_empty);
             state.running.contains(&running) && asked
         };
         trial.world.until(begun).await;

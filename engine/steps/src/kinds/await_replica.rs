@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgkedge_model::{
     Call, Draft, Expansion, Failure, FailureClass, Finding, Fold, Item, Leaves, Lsn, Object,
-    Script, Server, Slot, Touch, Undo, quote_literal,
+    Script, Server, Touch, Undo, quote_literal,
 };
 use pgkedge_postgres::{Pooled, Row, Sql};
 use pgkedge_render::Block;
@@ -15,6 +15,7 @@ use crate::context::StepContext;
 use crate::replica::{Replay, ReplayState};
 use crate::script;
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 
 /// How often the replica is asked.
 const PULSE: Duration = Duration::from_millis(250);
@@ -28,14 +29,7 @@ pub(crate) struct AwaitReplica;
 /// The only member of the step.
 #[derive(Serialize, Deserialize)]
 struct AwaitMember {
-    slots: Vec<SlotName>,
-}
-
-/// How a slot is called on the server.
-#[derive(Serialize, Deserialize)]
-struct SlotName {
-    name: String,
-    existing: bool,
+    slots: Vec<Stream>,
 }
 
 impl Step for AwaitReplica {
@@ -49,14 +43,12 @@ impl Step for AwaitReplica {
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::Once = expansion.item else { return Ok(Vec::new()) };
         let slots = &expansion.capture.slots;
-        let slot =
-            |slot: &Slot| SlotName { name: slot.name.as_str().to_owned(), existing: slot.existing };
         let mut touches: Vec<Touch> =
             slots.iter().map(|slot| Touch::read(Object::new("slot", slot.name.as_str()))).collect();
         touches.push(Touch::write(Object::new("replay", Server::Replica)));
         Ok(vec![Draft {
             key: String::new(),
-            params: json!(AwaitMember { slots: slots.iter().map(slot).collect() }),
+            params: json!(AwaitMember { slots: slots.iter().map(Stream::from).collect() }),
             touches,
             script: Script {
                 run: script::alone(Server::Source, Self::KIND, Block::Run, &json!({}))?,
@@ -114,10 +106,7 @@ async fn wanted(context: &StepContext, call: &Call, source: &Sql) -> Result<Lsn,
     let mut names = Vec::new();
     for member in &call.node.members {
         let AwaitMember { slots } = context.member(&call.node, member)?;
-        names.extend(slots.into_iter().map(|slot| {
-            let made = format!("pgkedge_{}_{}", slot.name, context.tag());
-            quote_literal(if slot.existing { &slot.name } else { &made })
-        }));
+        names.extend(slots.iter().map(|slot| quote_literal(&slot.slot_name(context.tag()))));
     }
     let confirmed = match names.len() {
         0 => "null".to_owned(),
@@ -230,5 +219,34 @@ impl Receiver {
         let rows = replica.rows(query).await?;
         let timeline = rows.first().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
         Ok(Self { streams: !rows.is_empty(), timeline })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Sample, shown};
+
+    #[test]
+    fn it_comes_after_every_slot_and_before_whoever_reads_from_the_replica() {
+        let mut sample = Sample::default();
+        sample.slot("orders", Vec::new());
+        sample.slot("rest", Vec::new());
+        sample.capture.slots[1].existing = true;
+        let draft = sample.expand::<AwaitReplica>(json!({})).unwrap().remove(0);
+        assert_eq!(
+            draft.touches,
+            [
+                Touch::read(Object::new("slot", "orders")),
+                Touch::read(Object::new("slot", "rest")),
+                Touch::write(Object::new("replay", "replica")),
+            ]
+        );
+        assert_eq!(shown(&draft.script.run), ["select pg_catalog.pg_switch_wal()"]);
+        assert_eq!(draft.script.run[0].on, Server::Source);
+        let AwaitMember { slots } = serde_json::from_value(draft.params).unwrap();
+        let tag = pgkedge_model::RunTag("1a2b3c4d".to_owned());
+        let names: Vec<String> = slots.iter().map(|slot| slot.slot_name(&tag)).collect();
+        assert_eq!(names, ["pgkedge_orders_1a2b3c4d", "rest"]);
     }
 }

@@ -2,8 +2,8 @@
 //! database, and nobody can write to both sides.
 
 use pgkedge_model::{
-    Call, Draft, Expansion, Failure, Finding, Fold, Leaves, Object, Probe, Script, Server,
-    Statement, Touch, Undo,
+    Call, Draft, Expansion, Failure, Finding, Fold, Leaves, Object, Probe, Script, Server, Touch,
+    Undo,
 };
 use pgkedge_render::Block;
 use serde_json::{Value, json};
@@ -46,18 +46,19 @@ impl Step for CloseTarget {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let mut session = context.sql(Server::Target).await?;
-        let noted = match Noted::of(call)? {
-            Some(noted) => noted,
-            None => {
-                clients::check_endable(context, &session).await?;
-                let kept = access::own_role(&session).await?.into_iter().collect();
-                Noted::take(&session, call, kept).await?
-            }
+        let (mut session, reader) =
+            (context.sql(Server::Target).await?, context.read(Server::Target).await?);
+        let noted = if let Some(noted) = Noted::of(call)? {
+            noted
+        } else {
+            clients::check_endable(context, &reader).await?;
+            let kept = access::own_role(&reader).await?.into_iter().collect();
+            Noted::take(&reader, call, kept).await?
         };
         if script::effects(context, call).await?.is_empty() {
-            let now = Access::read(&session).await?;
-            let texts = Writer { context, call }.closing(&noted, &now, run_statements(call))?;
+            let now = Access::read(&reader).await?;
+            let texts =
+                Writer { context, call }.closing(&noted, &now, access::run_statements(call))?;
             let mut transaction = Guarded::begin(&mut *session, context.ledger()).await?;
             if let Err((at, failure)) = transaction.execute_all(&texts).await {
                 transaction.rollback().await;
@@ -86,14 +87,12 @@ impl Step for CloseTarget {
     /// with this, and with `open_target`.
     async fn undo(context: &StepContext, call: &Call) -> Result<(), Failure> {
         let Some(noted) = Noted::of(call)? else { return Ok(()) };
-        let mut session = context.sql(Server::Target).await?;
-        let statements = match call.node.members.first().map(|member| &member.undo) {
-            Some(Undo::Statements(statements)) => statements.as_slice(),
-            Some(Undo::Nothing | Undo::Irreversible(_)) | None => &[],
-        };
-        let roles = access::roles(&session).await?;
-        let texts = Writer { context, call }.opening(&noted, &roles, statements)?;
-        if context.ledger().exists(&session).await? {
+        let (mut session, reader) =
+            (context.sql(Server::Target).await?, context.read(Server::Target).await?);
+        let roles = access::roles(&reader).await?;
+        let texts =
+            Writer { context, call }.opening(&noted, &roles, access::undo_statements(call))?;
+        if context.ledger().exists(&reader).await? {
             if script::effects(context, call).await?.is_empty() {
                 return Ok(());
             }
@@ -105,19 +104,15 @@ impl Step for CloseTarget {
             transaction.finish(&context.ledger().forget_sql(&call.node.id.0)).await?;
         } else {
             // The ledger was dropped by hand, or with a run that is over: the database itself tells.
-            let closed = Access::read(&session).await?.is_closed(&noted.kept);
+            let closed = Access::read(&reader).await?.is_closed(&noted.kept);
             if !closed || noted.access.is_closed(&noted.kept) {
                 return Ok(());
             }
             let text = format!("begin; {}; commit", texts.join("; "));
             session.execute(&text).await.map_err(|failure| failed(failure, Some(&text)))?;
         }
-        access::check_put_back(&session, &noted).await
+        access::check_put_back(&reader, &noted).await
     }
-}
-
-fn run_statements(call: &Call) -> &[Statement] {
-    call.node.members.first().map(|member| member.run.as_slice()).unwrap_or_default()
 }
 
 fn failed(failure: Failure, text: Option<&String>) -> Failure {

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use crate::context::StepContext;
 use crate::fill::Fill;
 use crate::script;
-use crate::slots::{SlotMember, created, insist};
+use crate::slots::{created, insist};
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 
 pub(crate) struct CreateSlot;
 
@@ -39,7 +40,7 @@ impl Step for CreateSlot {
         let own = Touch::write(Object::new("slot", slot.name.as_str()));
         Ok(vec![Draft {
             key: slot.name.as_str().to_owned(),
-            params: json!(SlotMember::from(slot)),
+            params: json!(Stream::from(slot)),
             touches: publications.chain([own]).collect(),
             script: Script {
                 run: statements(Block::Run)?,
@@ -114,12 +115,12 @@ fn state_sql(name: &str) -> String {
 }
 
 /// The slot of a node, and its name on the source.
-fn slot(context: &StepContext, call: &Call) -> Result<(SlotMember, String), Failure> {
+fn slot(context: &StepContext, call: &Call) -> Result<(Stream, String), Failure> {
     let Some(member) = call.node.members.first() else {
         return Err(Failure::permanent(format!("{} has no member", call.node.id)));
     };
-    let slot: SlotMember = context.member(&call.node, member)?;
-    let name = slot.name(context.tag());
+    let slot: Stream = context.member(&call.node, member)?;
+    let name = slot.slot_name(context.tag());
     Ok((slot, name))
 }
 

@@ -15,15 +15,16 @@ use crate::fill::Fill;
 use crate::guarded::Guarded;
 use crate::identities::{Changed, alter_each, is_full, needs_full};
 use crate::script;
-use crate::slots::{SlotMember, insist, server_name};
+use crate::slots::{insist, server_name};
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 
 pub(crate) struct DropCapture;
 
 /// What belongs to one slot.
 #[derive(Serialize, Deserialize)]
 struct CaptureMember {
-    slot: SlotMember,
+    slot: Stream,
     sets: Vec<String>,
     tables: Vec<Changed>,
 }
@@ -105,7 +106,8 @@ async fn drop_subscription(
     key: &str,
 ) -> Result<(), Failure> {
     let mut session = context.sql(Server::Target).await?;
-    if !has_subscription(&session, &server_name(&of.slot.slot, context.tag())).await? {
+    let reader = context.read(Server::Target).await?;
+    if !has_subscription(&reader, &of.slot.subscription(context.tag())).await? {
         return Ok(());
     }
     let is_guarded = |one: &&Statement| one.transaction == Transaction::Guarded;
@@ -144,11 +146,11 @@ async fn holds(session: &Sql, query: &str) -> Result<bool, Failure> {
 async fn is_left(context: &StepContext, of: &CaptureMember) -> Result<bool, Failure> {
     let tag = context.tag();
     let target = context.read(Server::Target).await?;
-    if has_subscription(&target, &server_name(&of.slot.slot, tag)).await? {
+    if has_subscription(&target, &of.slot.subscription(tag)).await? {
         return Ok(true);
     }
     let source = context.read(Server::Source).await?;
-    let slot = quote_literal(&of.slot.name(tag));
+    let slot = quote_literal(&of.slot.slot_name(tag));
     let slots = format!("from pg_catalog.pg_replication_slots s where s.slot_name = {slot}");
     if !of.slot.existing && holds(&source, &format!("select {slots}")).await? {
         return Ok(true);

@@ -82,19 +82,22 @@ impl Step for FenceSource {
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let fence = Fence::of(call)?;
-        let session = context.sql(Server::Source).await?;
-        let noted = match Noted::of(call)? {
-            Some(noted) => noted,
-            None => {
-                clients::check_endable(context, &session).await?;
-                let kept = kept(context, call, &session).await?;
-                Noted::take(&session, call, kept).await?
-            }
+        let (session, reader) =
+            (context.sql(Server::Source).await?, context.read(Server::Source).await?);
+        let noted = if let Some(noted) = Noted::of(call)? {
+            noted
+        } else {
+            clients::check_endable(context, &reader).await?;
+            let kept = kept(context, call, &reader).await?;
+            Noted::take(&reader, call, kept).await?
         };
         fence.close(context, call, &session, &noted).await?;
+        if context.settings().cutover.prepared_transactions == PreparedTransactions::Refuse {
+            clients::await_unprepared(context, call, &session).await?;
+        }
         clients::end_all(context, call, &session, fence.end).await?;
         fence.settle_prepared(context, call, &session).await?;
-        let output = output(&session, &noted).await?;
+        let output = output(&reader, &noted).await?;
         if let Some(named) = named_superusers(&output) {
             call.reporter.waiting(&format!("nothing; superusers can still write: {named}"));
         }
@@ -112,18 +115,19 @@ impl Step for FenceSource {
 
     async fn undo(context: &StepContext, call: &Call) -> Result<(), Failure> {
         let Some(noted) = Noted::of(call)? else { return Ok(()) };
-        let statements = undo_statements(call);
+        let statements = access::undo_statements(call);
         let [begin, middle @ .., commit] = statements else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
-        let session = context.sql(Server::Source).await?;
+        let (session, reader) =
+            (context.sql(Server::Source).await?, context.read(Server::Source).await?);
         let writer = Writer { context, call };
-        let roles = access::roles(&session).await?;
+        let roles = access::roles(&reader).await?;
         let mut texts = vec![writer.text(begin, &[])?];
         texts.extend(writer.opening(&noted, &roles, middle)?);
         texts.push(writer.text(commit, &[])?);
         send(&session, &texts).await?;
-        access::check_put_back(&session, &noted).await
+        access::check_put_back(&reader, &noted).await
     }
 }
 
@@ -138,8 +142,7 @@ struct Fence<'a> {
 
 impl<'a> Fence<'a> {
     fn of(call: &'a Call) -> Result<Self, Failure> {
-        let run = call.node.members.first().map(|member| member.run.as_slice()).unwrap_or_default();
-        let [begin, close @ .., commit, end, roll_back] = run else {
+        let [begin, close @ .., commit, end, roll_back] = access::run_statements(call) else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
         Ok(Self { begin, close, commit, end, roll_back })
@@ -153,13 +156,14 @@ impl<'a> Fence<'a> {
         session: &Sql,
         noted: &Noted,
     ) -> Result<(), Failure> {
-        let now = Access::read(session).await?;
+        let reader = context.read(Server::Source).await?;
+        let now = Access::read(&reader).await?;
         let writer = Writer { context, call };
         let mut texts = vec![writer.text(self.begin, &[])?];
         texts.extend(writer.closing(noted, &now, self.close)?);
         texts.push(writer.text(self.commit, &[])?);
         send(session, &texts).await?;
-        let left = Access::read(session).await?;
+        let left = Access::read(&reader).await?;
         if left.is_closed(&noted.kept) {
             return Ok(());
         }
@@ -176,7 +180,7 @@ impl<'a> Fence<'a> {
         call: &Call,
         session: &Sql,
     ) -> Result<(), Failure> {
-        let prepared = clients::prepared(session).await?;
+        let prepared = clients::prepared(&*context.read(Server::Source).await?).await?;
         match context.settings().cutover.prepared_transactions {
             PreparedTransactions::Refuse if !prepared.is_empty() => {
                 Err(clients::still_prepared(session, &prepared))
@@ -192,13 +196,6 @@ impl<'a> Fence<'a> {
                 Ok(())
             }
         }
-    }
-}
-
-fn undo_statements(call: &Call) -> &[Statement] {
-    match call.node.members.first().map(|member| &member.undo) {
-        Some(Undo::Statements(statements)) => statements,
-        Some(Undo::Nothing | Undo::Irreversible(_)) | None => &[],
     }
 }
 
@@ -235,23 +232,7 @@ async fn readers(
     call: &Call,
     session: &Sql,
 ) -> Result<Vec<String>, Failure> {
-    let Some(member) = call.node.members.first() else { return Ok(Vec::new()) };
-    let FenceMember { slots } = context.member(&call.node, member)?;
-    if slots.is_empty() {
-        return Ok(Vec::new());
-    }
-    let name = |slot: &SlotName| match slot.existing {
-        true => quote_literal(&slot.name),
-        false => quote_literal(&format!("pgkedge_{}_{}", slot.name, context.tag())),
-    };
-    let names: Vec<String> = slots.iter().map(name).collect();
-    let query = format!(
-        "select s.slot_name, r.rolname, r.rolsuper from pg_catalog.pg_replication_slots s \
-         left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid \
-         left join pg_catalog.pg_roles r on r.oid = a.usesysid \
-         where s.slot_name in ({}) order by s.slot_name",
-        names.join(", ")
-    );
+    let Some(query) = readers_query(context, call)? else { return Ok(Vec::new()) };
     let deadline = Instant::now() + READER;
     loop {
         let rows = session.rows(&query).await?;
@@ -271,6 +252,25 @@ async fn readers(
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+/// Asks which roles read our slots. Columns: slot, role, whether it is a superuser.
+fn readers_query(context: &StepContext, call: &Call) -> Result<Option<String>, Failure> {
+    let Some(member) = call.node.members.first() else { return Ok(None) };
+    let FenceMember { slots } = context.member(&call.node, member)?;
+    let name = |slot: &SlotName| {
+        let ours = format!("pgkedge_{}_{}", slot.name, context.tag());
+        quote_literal(if slot.existing { &slot.name } else { &ours })
+    };
+    let names: Vec<String> = slots.iter().map(name).collect();
+    let query = format!(
+        "select s.slot_name, r.rolname, r.rolsuper from pg_catalog.pg_replication_slots s \
+         left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid \
+         left join pg_catalog.pg_roles r on r.oid = a.usesysid \
+         where s.slot_name in ({}) order by s.slot_name",
+        names.join(", ")
+    );
+    Ok((!names.is_empty()).then_some(query))
 }
 
 /// `kept` is an array as PostgreSQL writes it.

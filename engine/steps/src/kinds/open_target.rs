@@ -5,6 +5,7 @@ use pgkedge_model::{
     Call, Draft, Expansion, Failure, Finding, Fold, Leaves, Object, OutputOf, Piece, Probe, Script,
     Server, Statement, StepId, Touch, Undo,
 };
+use pgkedge_postgres::Sql;
 use pgkedge_render::Block;
 use serde_json::{Value, json};
 
@@ -53,13 +54,12 @@ impl Step for OpenTarget {
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let (closed_by, noted) = closed(call)?;
-        let run = call.node.members.first().map(|member| member.run.as_slice()).unwrap_or_default();
-        let [open @ .., forget] = run else {
+        let [open @ .., forget] = access::run_statements(call) else {
             return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
         };
         let writer = Writer { context, call };
         let mut session = context.sql(Server::Target).await?;
-        let roles = access::roles(&session).await?;
+        let roles = access::roles(&*context.read(Server::Target).await?).await?;
         let mut texts = writer.opening(&noted, &roles, open)?;
         texts.push(writer.text(forget, &[(CLOSED_BY, &closed_by.0)])?);
 
@@ -69,21 +69,23 @@ impl Step for OpenTarget {
             let text = texts.get(at).map_or("", String::as_str);
             return Err(failure.detail(format!("statement on the target: {text}")));
         }
-        let before = write_pause(context, call).await?;
+        let before = write_pause(&*context.read(Server::Source).await?, context, call).await?;
         call.reporter.note(PAUSE, json!(before)).await?;
         let key = call.node.members.first().map_or("", |member| member.key.as_str());
         transaction.commit(call, &[(key, None)]).await?;
         // The target is open: whatever happens to the source now, the step has succeeded.
-        let after = write_pause(context, call).await.unwrap_or(before);
+        let after = match context.sql(Server::Source).await {
+            Ok(session) => write_pause(&session, context, call).await.unwrap_or(before),
+            Err(_) => before,
+        };
         Ok(json!({ PAUSE: after }))
     }
 
     async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure> {
         let pause = call.notes.get(PAUSE).cloned().unwrap_or_default();
-        Ok(match script::probe(context, call).await? {
-            Probe::Applied(_) => Probe::Applied(json!({ PAUSE: pause })),
-            other => other,
-        })
+        let found = script::probe(context, call).await?;
+        let holds = matches!(found, Probe::Applied(_));
+        Ok(if holds { Probe::Applied(json!({ PAUSE: pause })) } else { found })
     }
 }
 
@@ -111,13 +113,12 @@ fn closed(call: &Call) -> Result<(&StepId, Noted), Failure> {
 }
 
 /// How long nobody could write, by the source's clock.
-async fn write_pause(context: &StepContext, call: &Call) -> Result<i64, Failure> {
+async fn write_pause(source: &Sql, context: &StepContext, call: &Call) -> Result<i64, Failure> {
     let Some(measure) = call.node.after.first() else {
         return Err(Failure::permanent(format!("{} has no statements", call.node.id)));
     };
-    let session = context.sql(Server::Source).await?;
     let text = Writer { context, call }.text(measure, &[])?;
-    access::number(&session.rows(&text).await?)
+    access::number(&source.rows(&text).await?)
         .ok_or_else(|| Failure::permanent("the source does not tell the time"))
 }
 

@@ -1,14 +1,16 @@
 //! Checks the servers before anything is changed: every finding with what mends it.
 
 mod archive_rules;
+mod capture;
 mod live;
+mod replica;
 mod roles;
 mod servers;
 mod source;
 
 use pgkedge_model::{
-    Call, Draft, Expansion, Facts, Failure, FailureClass, Finding, Fold, Leaves, Place,
-    QualifiedName, RunTag, Script, Server, Settings, Severity,
+    Call, Capture, Draft, Expansion, Facts, Failure, FailureClass, Finding, Fold, Leaves, Place,
+    QualifiedName, RunTag, Script, Server, Settings, Severity, StepGraph,
 };
 use pgkedge_postgres::Sql;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub(crate) struct Preflight;
 #[derive(Debug, Serialize, Deserialize)]
 struct MemberParams {
     excluded: Vec<QualifiedName>,
+    #[serde(default)]
+    capture: Capture,
 }
 
 impl Step for Preflight {
@@ -38,9 +42,13 @@ impl Step for Preflight {
     type Params = NoParams;
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+        let params = MemberParams {
+            excluded: expansion.selection.excluded.clone(),
+            capture: expansion.capture.clone(),
+        };
         Ok(vec![Draft {
             key: String::new(),
-            params: json!(MemberParams { excluded: expansion.selection.excluded.clone() }),
+            params: json!(params),
             touches: Vec::new(),
             script: Script::default(),
             cost: 0,
@@ -50,19 +58,27 @@ impl Step for Preflight {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let mut excluded = Vec::new();
+        let (mut excluded, mut capture) = (Vec::new(), Capture::default());
         for member in &call.node.members {
-            excluded.extend(context.member::<MemberParams>(&call.node, member)?.excluded);
+            let params: MemberParams = context.member(&call.node, member)?;
+            excluded.extend(params.excluded);
+            capture.slots.extend(params.capture.slots);
         }
         let question = Question {
             facts: context.facts(),
             settings: context.settings(),
             excluded: &excluded,
+            capture: &capture,
             run: Some(context.tag()),
         };
         let source = context.read(Server::Source).await?;
         let target = context.read(Server::Target).await?;
-        let findings = findings(&question, &source, &target).await?;
+        let replica = match context.endpoint(Server::Replica) {
+            Ok(_) => Some(context.read(Server::Replica).await?),
+            Err(_) => None,
+        };
+        let sessions = Sessions { source: &source, target: &target, replica: replica.as_deref() };
+        let findings = findings(&question, sessions).await?;
         if findings.iter().any(Finding::is_error) {
             return Err(blocked(&findings));
         }
@@ -77,6 +93,8 @@ pub struct Question<'a> {
     pub settings: &'a Settings,
     /// Tables that the plan leaves out.
     pub excluded: &'a [QualifiedName],
+    /// Empty where the plan captures no changes.
+    pub capture: &'a Capture,
     /// The run that asks, whose own traces are fine; none outside of a run.
     pub run: Option<&'a RunTag>,
 }
@@ -92,15 +110,35 @@ impl Question<'_> {
     }
 }
 
-/// Checks both servers. Reads only; the worst findings come first.
+/// What a compiled plan captures, as its preflight was told.
+pub fn captured(graph: &StepGraph) -> Capture {
+    let preflights = graph.steps().filter(|step| step.kind == Preflight::KIND);
+    let mut params = preflights.flat_map(|step| &step.members).map(|member| &member.params);
+    let params = params.find_map(|params| serde_json::from_value(params.clone()).ok());
+    params.map(|MemberParams { capture, .. }| capture).unwrap_or_default()
+}
+
+/// A session on each server that is checked.
+#[derive(Clone, Copy)]
+pub struct Sessions<'a> {
+    pub source: &'a Sql,
+    pub target: &'a Sql,
+    /// None where the plan has no replica.
+    pub replica: Option<&'a Sql>,
+}
+
+/// Checks all servers. Reads only; the worst findings come first.
 pub async fn findings(
     question: &Question<'_>,
-    source: &Sql,
-    target: &Sql,
+    sessions: Sessions<'_>,
 ) -> Result<Vec<Finding>, Failure> {
+    let Sessions { source, target, replica } = sessions;
     let mut findings = settled(question);
     findings.extend(live::source(question, source).await?);
     findings.extend(live::target(question, target).await?);
+    findings.extend(capture::source(question, source).await?);
+    findings.extend(capture::target(question, target).await?);
+    findings.extend(replica::findings(question, replica).await?);
     findings
         .sort_by(|a, b| (b.severity, &a.code, &a.message).cmp(&(a.severity, &b.code, &b.message)));
     Ok(findings)
@@ -112,6 +150,7 @@ fn settled(question: &Question<'_>) -> Vec<Finding> {
     findings.extend(roles::findings(question));
     findings.extend(source::findings(question));
     findings.extend(archive_rules::findings(question));
+    findings.extend(capture::findings(question));
     findings
 }
 

@@ -3,17 +3,18 @@
 
 use pgkedge_model::{
     Call, Draft, Each, Expansion, Failure, FailureClass, Finding, Fold, Item, Leaves, Object,
-    OutputOf, Piece, Script, Server, Touch,
+    RunTag, Script, Server, Slot, Touch,
 };
 use pgkedge_postgres::{Row, Sql};
 use pgkedge_render::Block;
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
-use crate::fill::Fill;
+use crate::fill::{Fill, giver};
+use crate::replica::ReplayState;
 use crate::script;
-use crate::slots::{SlotMember, server_name};
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 
 /// What `wal_status` says of a slot that has all it needs; nothing before 13.
 const RETAINED: [&str; 2] = ["reserved", "extended"];
@@ -40,7 +41,7 @@ impl Step for ProveHandOff {
         });
         Ok(vec![Draft {
             key: slot.name.as_str().to_owned(),
-            params: json!(SlotMember::from(slot)),
+            params: json!(slot),
             touches: vec![
                 Touch::read(Object::new("slot", slot.name.as_str())),
                 Touch::read(Object::new("hand_off", "lsn")),
@@ -58,162 +59,124 @@ impl Step for ProveHandOff {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let hand_off = HandOff::of(call)?;
-        let fill = Fill::plain(call, context.tag());
-        for member in &call.node.members {
-            let slot: SlotMember = context.member(&call.node, member)?;
-            let texts = fill.texts(&member.key, &member.run)?;
-            let rows = context.read(Server::Source).await?.rows(&texts.concat()).await?;
-            let proof = Proof { context, slot: &slot, hand_off: &hand_off };
-            proof.of_slot(rows.first())?;
-        }
-        if hand_off.timeline.is_some() {
-            still_paused(&*context.read(Server::Replica).await?, &hand_off).await?;
-        }
-        Ok(json!({ "lsn": hand_off.lsn }))
-    }
-}
-
-/// Where the load ends.
-struct HandOff {
-    lsn: String,
-    /// Of a paused replica alone.
-    timeline: Option<u32>,
-}
-
-impl HandOff {
-    /// The output of the step that the statement takes the position from.
-    fn of(call: &Call) -> Result<Self, Failure> {
-        let of_step = |piece: &Piece| match piece {
-            Piece::Output { of: OutputOf::Step(step), .. } => call.inputs.get(step),
-            Piece::Output { of: OutputOf::Itself | OutputOf::Writer(_), .. }
-            | Piece::Sql(_)
-            | Piece::Secret { .. }
-            | Piece::RunName { .. } => None,
+        let Some(member) = call.node.members.first() else {
+            return Err(Failure::permanent(format!("{} has no member", call.node.id)));
         };
-        let output = call.node.statements().flat_map(|one| &one.text).find_map(of_step);
-        let lsn = output.and_then(|output| output.get("lsn")?.as_str());
-        let lsn = lsn.ok_or_else(|| {
+        let slot: Slot = context.member(&call.node, member)?;
+        let hand_off = giver(call, member, "lsn");
+        let lsn = hand_off.and_then(|given| given.get("lsn")?.as_str()).ok_or_else(|| {
             Failure::permanent(format!("{}: no step has given a hand-off position", call.node.id))
         })?;
-        let timeline = output.and_then(|output| output.get("timeline")).and_then(|timeline| {
-            let number = timeline.as_u64().or_else(|| timeline.as_str()?.parse().ok())?;
-            u32::try_from(number).ok()
-        });
-        Ok(Self { lsn: lsn.to_owned(), timeline })
+        let texts = Fill::plain(call, context.tag()).texts(&member.key, &member.run)?;
+        let rows = context.read(Server::Source).await?.rows(&texts.concat()).await?;
+        let confirmed = rows.first().and_then(|row| row.get(4)).unwrap_or("unknown");
+        let proof = Proof { tag: context.tag(), slot: &slot, lsn, confirmed };
+        proof.of_slot(rows.first())?;
+        // Only a paused replica has one.
+        if hand_off.is_some_and(|given| given.get("timeline").is_some()) {
+            let source = rows.first().and_then(|row| row.get(9)).unwrap_or_default();
+            proof.of_replica(&*context.read(Server::Replica).await?, source).await?;
+        }
+        Ok(json!({ "lsn": lsn }))
     }
 }
 
+/// One slot, held against the position where the load ends.
 struct Proof<'a> {
-    context: &'a StepContext,
-    slot: &'a SlotMember,
-    hand_off: &'a HandOff,
+    tag: &'a RunTag,
+    slot: &'a Slot,
+    lsn: &'a str,
+    /// What the slot has been read up to.
+    confirmed: &'a str,
 }
 
 impl Proof<'_> {
-    fn name(&self) -> String {
-        self.slot.name(self.context.tag())
-    }
-
-    /// The class says whether the same again may work.
-    fn refused(&self, class: FailureClass, fact: &str, confirmed: &str) -> Failure {
-        let (name, lsn) = (self.name(), &self.hand_off.lsn);
-        Failure::new(class, format!("slot {name} of the source cannot serve from {lsn} on: {fact}"))
+    fn refused(&self, fact: &str) -> Failure {
+        let Self { lsn, confirmed, .. } = self;
+        let name = Stream::from(self.slot).slot_name(self.tag);
+        let message = format!("slot {name} of the source cannot serve from {lsn} on: {fact}");
+        Failure::new(FailureClass::Operator, message)
             .detail(format!("hand-off {lsn}, confirmed position of the slot {confirmed}"))
     }
 
     fn of_slot(&self, row: Option<&Row>) -> Result<(), Failure> {
-        let operator = FailureClass::Operator;
         let Some(row) = row else {
-            return Err(self.refused(operator, "it is gone", "unknown").help(START_OVER));
+            return Err(self.refused("it is gone").help(START_OVER));
         };
-        let confirmed = row.get(4).unwrap_or("none");
         if row.get(0) != Some("pgoutput") || row.get(1) != Some("t") {
-            let fact = "it is of another plugin or database";
-            return Err(self.refused(operator, fact, confirmed).help(START_OVER));
+            return Err(self.refused("it is of another plugin or database").help(START_OVER));
         }
-        self.unused(row, confirmed)?;
+        self.unused(row)?;
         if let Some(status) = row.get(5).filter(|status| !RETAINED.contains(status)) {
             let fact = format!("WAL that it needs is going or gone (`{status}`)");
             let help = format!("raise max_slot_wal_keep_size; {START_OVER}");
-            return Err(self.refused(operator, &fact, confirmed).help(help));
+            return Err(self.refused(&fact).help(help));
         }
         if row.get(6) != Some("t") {
             let fact = "changes up to its confirmed position are gone from it already";
-            return Err(self.refused(operator, fact, confirmed).help(self.later(confirmed)));
+            return Err(self.refused(fact).help(self.later()));
         }
         if row.get(7) != Some("t") {
             let written = row.get(8).unwrap_or("none");
             let fact = format!("the source has written up to {written} only");
-            return Err(self.refused(operator, &fact, confirmed).help(
+            return Err(self.refused(&fact).help(
                 "the position belongs to another server, or the source was restored: see \
                  `change_capture.from` in the plan",
             ));
         }
-        self.same_timeline(row.get(9).unwrap_or_default(), confirmed)
+        Ok(())
     }
 
     /// A walsender of our own last subscription may take a moment to end.
-    fn unused(&self, row: &Row, confirmed: &str) -> Result<(), Failure> {
+    fn unused(&self, row: &Row) -> Result<(), Failure> {
         let Some(pid) = row.get(2) else { return Ok(()) };
         let application = row.get(3).unwrap_or("unknown");
+        let own = application == Stream::from(self.slot).subscription(self.tag);
         let fact = format!("session {pid} (`{application}`) reads from it");
-        let own = application == server_name(&self.slot.slot, self.context.tag());
         let class = if own { FailureClass::Transient } else { FailureClass::Operator };
-        Err(self.refused(class, &fact, confirmed).help(format!(
+        Err(Failure { class, ..self.refused(&fact) }.help(format!(
             "end it with `select pg_terminate_backend({pid})` on the source, then `pgkedge resume`"
         )))
     }
 
-    fn same_timeline(&self, wal_file: &str, confirmed: &str) -> Result<(), Failure> {
-        let Some(then) = self.hand_off.timeline else { return Ok(()) };
-        let now = wal_file.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        if now == Some(then) {
+    /// The replica still stands where its rows are read from, and follows this source.
+    async fn of_replica(&self, replica: &Sql, source: &str) -> Result<(), Failure> {
+        let state = ReplayState::read(replica).await?;
+        let again = "let it be, and start the load of the unfinished groups over with \
+                     `pgkedge redo --group …` and `pgkedge resume`";
+        if !state.is_paused() || state.lsn.to_string() != self.lsn {
+            let what = if state.is_paused() { "is paused" } else { "is not paused any more, and" };
+            let fact = format!("the replica {what} at {}", state.lsn);
+            return Err(self.refused(&fact).help(again));
+        }
+        let received = "select r.received_tli from pg_catalog.pg_stat_wal_receiver r";
+        let rows = replica.rows(received).await?;
+        let theirs = rows.first().and_then(|row| row.get(0)?.parse::<u32>().ok());
+        let ours = source.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        // A replica that takes whole segments from an archive does not tell.
+        if theirs.is_none_or(|theirs| Some(theirs) == ours) {
             return Ok(());
         }
-        let now = now.map_or_else(|| "an unknown timeline".to_owned(), |now| format!("{now}"));
-        let fact = format!("the source is on timeline {now} now, the replica was on {then}");
-        let operator = FailureClass::Operator;
-        Err(self.refused(operator, &fact, confirmed).help(START_OVER))
+        let fact = format!(
+            "the source is on timeline {}, the replica follows {}",
+            ours.unwrap_or_default(),
+            theirs.unwrap_or_default()
+        );
+        Err(self.refused(&fact).help(START_OVER))
     }
 
-    fn later(&self, confirmed: &str) -> String {
+    fn later(&self) -> String {
         match self.slot.groups.first() {
             Some(group) if !self.slot.existing => format!(
-                "let nobody else read from it; a later hand-off: `pgkedge redo --group {group}`, \
-                 then `pgkedge resume`"
+                "let nobody else read from it; a later hand-off: `pgkedge redo --group {}`, then \
+                 `pgkedge resume`",
+                group.as_str()
             ),
-            _ => format!("begin at {confirmed} or later: `change_capture.from` in the plan"),
+            _ => {
+                format!("begin at {} or later: `change_capture.from` in the plan", self.confirmed)
+            }
         }
     }
-}
-
-/// The replica still stands where the load of its rows begins.
-async fn still_paused(replica: &Sql, hand_off: &HandOff) -> Result<(), Failure> {
-    let paused = if replica.server_version().major() >= 14 {
-        "pg_catalog.pg_get_wal_replay_pause_state() = 'paused'"
-    } else {
-        "pg_catalog.pg_is_wal_replay_paused()"
-    };
-    let rows = replica
-        .rows(&format!(
-            "select pg_catalog.pg_is_in_recovery(), case when pg_catalog.pg_is_in_recovery() \
-             then {paused} end, pg_catalog.pg_last_wal_replay_lsn()"
-        ))
-        .await?;
-    let value = |at: usize| rows.first().and_then(|row| row.get(at));
-    let lsn = hand_off.lsn.as_str();
-    let fact = match (value(0), value(1), value(2)) {
-        (Some("t"), Some("t"), Some(at)) if at == lsn => return Ok(()),
-        (Some("t"), Some("t"), at) => format!("it is paused at {}", at.unwrap_or("none")),
-        (Some("t"), _, at) => format!("it replays, and is at {}", at.unwrap_or("none")),
-        (_, _, at) => format!("it is no replica any more, and is at {}", at.unwrap_or("none")),
-    };
-    let message = format!("the replica does not stand at the hand-off {lsn}: {fact}");
-    Err(Failure::new(FailureClass::Operator, message).help(
-        "what is not loaded yet needs another hand-off: `pgkedge redo --group NAME` for each \
-         group that is not finished, then `pgkedge resume`",
-    ))
 }
 
 #[cfg(test)]

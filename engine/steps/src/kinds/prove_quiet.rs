@@ -46,7 +46,7 @@ impl Step for ProveQuiet {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let session = context.sql(Server::Source).await?;
+        let session = context.read(Server::Source).await?;
         look(context, call, &session).await?;
         tokio::select! {
             failure = context.cancelled() => return Err(failure),

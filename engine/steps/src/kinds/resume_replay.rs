@@ -50,3 +50,17 @@ impl Step for ResumeReplay {
         Ok(json!({ "resumed": is_held }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Sample, shown};
+
+    #[test]
+    fn it_waits_for_everyone_who_reads_from_the_replica() {
+        let draft = Sample::default().expand::<ResumeReplay>(json!({})).unwrap().remove(0);
+        assert_eq!(draft.touches, [Touch::write(Object::new("replay", "replica"))]);
+        assert_eq!(shown(&draft.script.run), ["select pg_catalog.pg_wal_replay_resume()"]);
+        assert_eq!(draft.script.run[0].on, Server::Replica);
+    }
+}

@@ -180,7 +180,7 @@ mod tests {
     use pgkedge_model::PartitionFacts;
 
     use super::*;
-    use crate::testing::{Sample, name};
+    use crate::testing::{Sample, ident, name};
 
     fn keys(sample: &Sample) -> Vec<String> {
         let drafts =
@@ -215,5 +215,62 @@ mod tests {
             sample.expand_item::<Verify>(item, json!({})).unwrap().remove(0).fold
         };
         assert_eq!([fold(0), fold(1)], [Fold::Small, Fold::Alone]);
+    }
+
+    fn drafts(sample: &Sample, params: Value) -> Vec<Draft> {
+        let tables = sample.facts.source.tables.iter();
+        let expand = |table| sample.expand_item::<Verify>(Item::Table(table), params.clone());
+        tables.flat_map(|table| expand(table).unwrap()).collect()
+    }
+
+    /// A logged table on a slot, an unlogged one, and a materialized view.
+    fn mixed() -> Sample {
+        let mut sample = Sample::default();
+        sample.table(10, "public", "a");
+        sample.table(11, "public", "b").unlogged = true;
+        sample.table(12, "public", "c").kind = TableKind::MaterializedView;
+        let tables = vec![name("public", "a")];
+        sample.selection.groups.push(pgkedge_model::TableGroup { name: ident("all"), tables });
+        sample.slot("all", Vec::new());
+        sample
+    }
+
+    #[test]
+    fn a_snapshot_and_a_replica_are_compared_in_what_they_can_show() {
+        let sample = mixed();
+        let snapshot = drafts(&sample, json!({ "against": "snapshot" }));
+        let keys: Vec<&str> = snapshot.iter().map(|draft| draft.key.as_str()).collect();
+        assert_eq!(keys, ["public.a"]);
+        let read = |kind, name| Touch::read(Object::new(kind, name));
+        assert!(snapshot[0].touches.contains(&read("snapshot", "source")));
+        let import = snapshot[0].script.before[1].shown();
+        assert_eq!(import, "set transaction snapshot ‹snapshot:source.id›");
+
+        let replica = drafts(&sample, json!({ "against": "replica" }));
+        assert!(replica[0].touches.contains(&read("replay", "replica")));
+        assert!(replica[0].touches.contains(&read("slot_hand_off", "all")));
+        for proof in [&replica[0].script.before[1], &replica[0].script.after[0]] {
+            assert!(proof.shown().contains("‹slot_hand_off:all.lsn› as noted_lsn"));
+        }
+        let source = drafts(&sample, json!({}));
+        assert_eq!(source.len(), 3);
+        assert!(source.iter().all(|draft| draft.script == Script::default()));
+    }
+
+    #[test]
+    fn the_cutover_compares_as_the_plan_says() {
+        let mut sample = mixed();
+        let keys = |sample: &Sample| -> Vec<String> {
+            let drafts = drafts(sample, json!({ "at": "cutover" }));
+            drafts.into_iter().map(|draft| draft.key).collect()
+        };
+        assert_eq!(keys(&sample), ["public.a", "public.b", "public.c"]);
+        sample.settings.unlogged = UnloggedPolicy::SchemaOnly;
+        assert_eq!(keys(&sample), ["public.a", "public.c"]);
+        sample.settings.cutover.verify = CutoverVerify::Counts;
+        let counted = drafts(&sample, json!({ "at": "cutover" }));
+        assert_eq!(counted[0].params["method"], json!(VerifyMethod::Count));
+        sample.settings.cutover.verify = CutoverVerify::None;
+        assert!(keys(&sample).is_empty());
     }
 }

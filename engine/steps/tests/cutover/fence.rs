@@ -249,21 +249,24 @@ async fn a_plain_owner_fences_whom_it_may_and_names_the_others() {
     assert_eq!(output["kept"], json!("{plain_owner}"));
     assert!(app.execute("select 1").await.is_err());
     run.perform("prove_quiet").await.unwrap();
-
-    // A superuser that comes back is found, and so is a grant.
-    let superuser = source.session("postgres").await;
-    let said = details(&run.perform("prove_quiet").await.unwrap_err());
-    assert!(said.contains("of superuser postgres"), "{said}");
-    drop(superuser);
-    gone(&source).await;
-    source.admin.execute("grant connect on database plain to plain_app").await.unwrap();
-    let said = details(&run.perform("prove_quiet").await.unwrap_err());
-    assert!(said.contains("plain_app may connect to it"), "{said}");
-    source.admin.execute("revoke connect on database plain from plain_app").await.unwrap();
+    found_again(&source, &run).await;
 
     run.undo("fence_source").await.unwrap();
     source.session("app").await;
     assert_eq!(source.access().await.0, "{=Tc/plain_owner,plain_owner=CTc/plain_owner}");
+}
+
+/// A superuser that comes back is found, and so is a grant.
+async fn found_again(source: &Source, run: &Run) {
+    let superuser = source.session("postgres").await;
+    let said = details(&run.perform("prove_quiet").await.unwrap_err());
+    assert!(said.contains("of superuser postgres"), "{said}");
+    drop(superuser);
+    gone(source).await;
+    source.admin.execute("grant connect on database plain to plain_app").await.unwrap();
+    let said = details(&run.perform("prove_quiet").await.unwrap_err());
+    assert!(said.contains("plain_app may connect to it"), "{said}");
+    source.admin.execute("revoke connect on database plain from plain_app").await.unwrap();
 }
 
 /// Waits until no superuser is connected.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pgkedge_model::{
     BoxFuture, Call, Capture, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Epoch, Expansion,
-    Facts, Failure, Item, Member, OutputOf, Performer as _, PhaseName, Piece, Probe, Progress,
-    Reporter, Resources, RunHeader, RunId, SecretError, SecretRef, SecretString, Secrets,
+    Facts, Failure, Item, KindSpec, Member, OutputOf, Performer as _, PhaseName, Piece, Probe,
+    Progress, Reporter, Resources, RunHeader, RunId, SecretError, SecretRef, SecretString, Secrets,
     Selection, Server, Settings, Statement, StepDigest, StepGraph, StepId, StepNode,
 };
 use pgkedge_postgres::{Endpoint, Sql, introspect};
@@ -235,10 +235,31 @@ impl Run {
 
     fn node(&self, kind: &str, params: Value) -> StepNode {
         let spec = kinds().iter().find(|spec| spec.kind == kind).unwrap();
+        let drafts = self.drafts(spec, &params);
+        StepNode {
+            id: id(kind),
+            phase: PhaseName("phase".into()),
+            step: kind.to_owned(),
+            kind: kind.to_owned(),
+            params,
+            before: settled(drafts[0].script.before.clone()),
+            after: settled(drafts[0].script.after.clone()),
+            members: drafts.into_iter().map(member).collect(),
+            touches: Vec::new(),
+            resources: Resources::default(),
+            leaves: spec.leaves,
+            service: false,
+            stops: None,
+            scope: None,
+            digest: StepDigest::default(),
+        }
+    }
+
+    fn drafts(&self, spec: &KindSpec, params: &Value) -> Vec<Draft> {
         let declared = DeclaredStep {
             phase: PhaseName("phase".into()),
-            name: kind.to_owned(),
-            kind: kind.to_owned(),
+            name: spec.kind.to_owned(),
+            kind: spec.kind.to_owned(),
             each: spec.each.first().copied(),
             params: params.clone(),
             pointer: None,
@@ -261,24 +282,7 @@ impl Run {
             })
             .unwrap()
         };
-        let drafts: Vec<Draft> = items.into_iter().flat_map(expand).collect();
-        StepNode {
-            id: id(kind),
-            phase: PhaseName("phase".into()),
-            step: kind.to_owned(),
-            kind: kind.to_owned(),
-            params,
-            before: settled(drafts[0].script.before.clone()),
-            after: settled(drafts[0].script.after.clone()),
-            members: drafts.into_iter().map(member).collect(),
-            touches: Vec::new(),
-            resources: Resources::default(),
-            leaves: spec.leaves,
-            service: false,
-            stops: None,
-            scope: None,
-            digest: StepDigest::default(),
-        }
+        items.into_iter().flat_map(expand).collect()
     }
 }
 

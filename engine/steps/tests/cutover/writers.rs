@@ -29,24 +29,23 @@ impl Writers {
     /// Starts one that inserts into `public.written`, and keeps its session as long as it can.
     pub(crate) fn start(&mut self, endpoint: Endpoint, name: &str) {
         let (written, opened) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let writer =
-            Writer { name: name.to_owned(), written: written.clone(), opened: opened.clone() };
-        self.all.push(writer);
+        self.all.push(Writer {
+            name: name.to_owned(),
+            written: Arc::clone(&written),
+            opened: Arc::clone(&opened),
+        });
         self.tasks.spawn(async move {
             let mut session: Option<Sql> = None;
             loop {
-                match session.take() {
-                    Some(open) => {
-                        let sent = open.execute("insert into public.written default values").await;
-                        if sent.is_ok() {
-                            written.fetch_add(1, Ordering::SeqCst);
-                            session = Some(open);
-                        }
+                if let Some(open) = session.take() {
+                    let sent = open.execute("insert into public.written default values").await;
+                    if sent.is_ok() {
+                        written.fetch_add(1, Ordering::SeqCst);
+                        session = Some(open);
                     }
-                    None => {
-                        session = endpoint.sql("app").await.ok();
-                        opened.fetch_add(u64::from(session.is_some()), Ordering::SeqCst);
-                    }
+                } else {
+                    session = endpoint.sql("app").await.ok();
+                    opened.fetch_add(u64::from(session.is_some()), Ordering::SeqCst);
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -107,7 +106,7 @@ impl BothSides {
     /// change-over between the two questions is not taken for both.
     pub(crate) fn watch(source: Endpoint, target: Endpoint) -> Self {
         let (both, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (seen, count) = (both.clone(), rounds.clone());
+        let (seen, count) = (Arc::clone(&both), Arc::clone(&rounds));
         let mut task = JoinSet::new();
         task.spawn(async move {
             loop {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use pgkedge_model::{
     BoxFuture, Call, Capture, CatalogIndex, DatabaseRef, DeclaredStep, Draft, Epoch, Expansion,
-    Facts, Failure, Fold, Ident, Item, Leaves, Lsn, Member, Object, Operation, OutputOf, Part,
-    Performer as _, PhaseName, Piece, Probe, Progress, ReplicationSet, Reporter, Resources,
+    Facts, Failure, Finding, Fold, Ident, Item, Leaves, Lsn, Member, Object, Operation, OutputOf,
+    Part, Performer as _, PhaseName, Piece, Probe, Progress, ReplicationSet, Reporter, Resources,
     RunHeader, RunId, SecretError, SecretRef, SecretString, Secrets, Selection, Server, Settings,
     Slot, Statement, StepDigest, StepGraph, StepId, StepNode, TableGroup, TableKind, Undo,
 };
 use pgkedge_postgres::{Endpoint, Sql, introspect};
 use pgkedge_sandbox::{Cluster, Options, Replica, Sandbox, Temporary};
-use pgkedge_steps::{SharedEpoch, StepPerformer, kinds};
+use pgkedge_steps::{Question, Sessions, SharedEpoch, StepPerformer, kinds};
 use serde_json::{Value, json};
 
 const STATE: &str = "select pg_get_wal_replay_pause_state()";
@@ -90,6 +90,29 @@ impl World {
             Server::Replica => self.sandbox.replica.as_ref().unwrap(),
             Server::Target => &self.sandbox.target,
         }
+    }
+
+    pub(crate) fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// What preflight says of a plan that captures this.
+    pub(crate) async fn preflight(&self, capture: &Capture) -> Vec<Finding> {
+        let replica = self.replica().await;
+        let question = Question {
+            facts: &self.header.facts,
+            settings: &self.header.settings,
+            excluded: &[],
+            capture,
+            run: None,
+        };
+        let sessions =
+            Sessions { source: &self.source, target: &self.target, replica: Some(&replica) };
+        pgkedge_steps::preflight(&question, sessions).await.unwrap()
+    }
+
+    pub(crate) fn endpoint(&self, server: Server) -> &Endpoint {
+        &self.endpoints[&server]
     }
 
     /// A new session on the replica.
@@ -332,8 +355,8 @@ fn settled(mut statements: Vec<Statement>) -> Vec<Statement> {
 }
 
 /// The same statement with another text.
-pub(crate) fn with_text(statement: Statement, sql: &str) -> Statement {
-    Statement { text: vec![Piece::sql(sql)], ..statement }
+pub(crate) fn with_text(statement: &Statement, sql: &str) -> Statement {
+    Statement { text: vec![Piece::sql(sql)], ..statement.clone() }
 }
 
 struct Listener {

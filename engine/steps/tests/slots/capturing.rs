@@ -12,7 +12,7 @@ use pgkedge_model::{
     StepDigest, StepGraph, StepId, StepNode, TableGroup, Undo,
 };
 use pgkedge_postgres::{Endpoint, Sql, introspect};
-use pgkedge_sandbox::{Options, Sandbox, Temporary};
+use pgkedge_sandbox::{Options, Replica, Sandbox, Temporary};
 use pgkedge_steps::{SharedEpoch, StepPerformer, kinds};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -71,9 +71,18 @@ pub(crate) struct Run {
 impl Run {
     /// Both servers get the schema.
     pub(crate) async fn start(schema: &str, slots: Vec<Slot>, settings: Settings) -> Self {
+        Self::start_with(Replica::Absent, schema, slots, settings).await
+    }
+
+    pub(crate) async fn start_with(
+        replica: Replica,
+        schema: &str,
+        slots: Vec<Slot>,
+        settings: Settings,
+    ) -> Self {
         // Slots are read up to what is flushed.
         let flushed = [("synchronous_commit".to_owned(), "on".to_owned())].into();
-        let options = Options { settings: flushed, ..Options::default() };
+        let options = Options { settings: flushed, replica, ..Options::default() };
         let sandbox = Sandbox::up(&options).unwrap().temporary();
         let endpoint = |cluster: &pgkedge_sandbox::Cluster| {
             let url = std::fs::read_to_string(&cluster.url).unwrap().trim().to_owned();
@@ -81,8 +90,8 @@ impl Run {
             let database = DatabaseRef::new(SecretRef::Env(url));
             (cluster.server, Endpoint::new(cluster.server, database, Arc::new(Plain)))
         };
-        let endpoints: BTreeMap<_, _> =
-            [endpoint(&sandbox.source), endpoint(&sandbox.target)].into();
+        let clusters = [&sandbox.source, &sandbox.target].into_iter().chain(&sandbox.replica);
+        let endpoints: BTreeMap<_, _> = clusters.map(endpoint).collect();
         let source = endpoints[&Server::Source].sql("pgkedge:read").await.unwrap();
         let target = endpoints[&Server::Target].sql("pgkedge:read").await.unwrap();
         source.execute(schema).await.unwrap();
@@ -238,6 +247,11 @@ impl Held {
     pub(crate) async fn release(mut self) {
         self.told.stop.notify_one();
         self.service.join_next().await.unwrap().unwrap().unwrap();
+    }
+
+    /// Why it is not held any more, though nobody stopped it.
+    pub(crate) async fn lost(mut self) -> Failure {
+        self.service.join_next().await.unwrap().unwrap().unwrap_err()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgkedge_model::{ByteSize, FailureClass, Performer as _, Server, Settings};
+use pgkedge_model::{ByteSize, FailureClass, Lsn, Performer as _, Server, Settings};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -132,4 +132,21 @@ async fn a_wait_for_the_snapshot_of_a_slot_can_be_cancelled() {
     }
     writer.execute("commit").await.unwrap();
     run.hold().await.release().await;
+}
+
+#[tokio::test]
+async fn a_lost_snapshot_is_followed_by_a_later_one_that_fits_the_same_slots() {
+    let run = run().await;
+    run.capture().await;
+    let held = run.hold().await;
+    let first: Lsn = held.lsn().parse().unwrap();
+    run.source.execute("insert into public.small values (1)").await.unwrap();
+    let holder = "select pg_terminate_backend(pid) from pg_stat_activity \
+                  where application_name like '%:do' and backend_xmin is not null";
+    assert_eq!(run.ask(holder).await, "t");
+    assert_eq!(held.lost().await.class, FailureClass::Transient);
+    let held = run.hold().await;
+    assert!(held.lsn().parse::<Lsn>().unwrap() > first);
+    run.perform("prove_hand_off").await.unwrap();
+    held.release().await;
 }

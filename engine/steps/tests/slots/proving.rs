@@ -1,9 +1,12 @@
 //! What makes a slot unfit for the hand-off.
 
-use pgkedge_model::{FailureClass, Settings};
+use std::time::Duration;
+
+use pgkedge_model::{FailureClass, Server, Settings};
+use pgkedge_sandbox::Replica;
 use serde_json::json;
 
-use crate::capturing::{Run, TAG, slot};
+use crate::capturing::{Run, TAG, slot, value};
 
 async fn refused(run: &Run) -> String {
     let failure = run.perform("prove_hand_off").await.unwrap_err();
@@ -46,8 +49,7 @@ async fn a_slot_that_does_not_fit_the_hand_off_is_refused() {
         .unwrap();
     let said = refused(&run).await;
     assert!(said.contains("it is gone"), "{said}");
-    let other =
-        format!("select pg_create_logical_replication_slot('pgkedge_all_{TAG}', 'test_decoding')");
+    let other = format!("select pg_create_physical_replication_slot('pgkedge_all_{TAG}')");
     run.source.execute(&other).await.unwrap();
     let said = refused(&run).await;
     assert!(said.contains("another plugin"), "{said}");
@@ -66,19 +68,46 @@ async fn a_slot_that_was_there_is_proved_and_left_alone() {
         failure.message
     };
     assert!(refused().await.ends_with("there is none of that name"));
-    for (plugin, said) in
-        [("test_decoding", "its plugin is test_decoding, not pgoutput"), ("pgoutput", "")]
-    {
-        let create = format!("select pg_create_logical_replication_slot('mine', '{plugin}')");
-        run.source.execute(&create).await.unwrap();
-        if plugin != "pgoutput" {
-            assert!(refused().await.ends_with(said));
-            run.source.execute("select pg_drop_replication_slot('mine')").await.unwrap();
-        }
+    run.source.execute("select pg_create_physical_replication_slot('mine')").await.unwrap();
+    assert!(refused().await.ends_with("its plugin is none, not pgoutput"));
+    let anew = [
+        "select pg_drop_replication_slot('mine')",
+        "select pg_create_logical_replication_slot('mine', 'pgoutput')",
+    ];
+    for sql in anew {
+        run.source.execute(sql).await.unwrap();
     }
     let nodes = run.perform("create_slot").await.unwrap();
     run.undo(&nodes).await;
-    let run_drops = run.perform("create_ledger").await.and(run.perform("drop_capture").await);
-    run_drops.unwrap();
+    run.perform("drop_capture").await.unwrap();
     assert_eq!(run.ask("select slot_name from pg_replication_slots").await, "mine");
+}
+
+#[tokio::test]
+async fn a_replica_must_stand_where_its_rows_are_read_from() {
+    let schema = "create table public.t (id int primary key)";
+    let slots = vec![slot("all", &["t"])];
+    let run = Run::start_with(Replica::Streaming, schema, slots, Settings::default()).await;
+    run.capture().await;
+    let replica = run.endpoint(Server::Replica).sql("pgkedge:read").await.unwrap();
+    let confirmed = run.ask("select max(confirmed_flush_lsn) from pg_replication_slots").await;
+    run.source.execute("insert into public.t values (1)").await.unwrap();
+    let replayed = format!("select pg_last_wal_replay_lsn() > '{confirmed}'");
+    while value(&replica, &replayed).await != "t" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    replica.execute("select pg_wal_replay_pause()").await.unwrap();
+    while value(&replica, "select pg_get_wal_replay_pause_state()").await != "paused" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lsn = value(&replica, "select pg_last_wal_replay_lsn()").await;
+    let hand_off = json!({ "lsn": lsn, "timeline": 1, "started": "" });
+    run.inputs.lock().unwrap().insert("capture/hold_snapshot/".into(), hand_off);
+    run.perform("prove_hand_off").await.unwrap();
+
+    run.source.execute("insert into public.t values (2)").await.unwrap();
+    replica.execute("select pg_wal_replay_resume()").await.unwrap();
+    let said = refused(&run).await;
+    assert!(said.contains("the replica is not paused any more, and at"), "{said}");
+    assert!(said.contains(&lsn), "{said}");
 }

@@ -141,13 +141,13 @@ fn passages(work: Work<'_>) -> Vec<Passage> {
     let step = work.step;
     let sent = |statement| Sent { member: None, statement };
     let run = step.before.iter().chain(&work.member.run).map(sent);
-    let mut passages = by_way(run, "");
+    let mut passages = by_way(run, "On");
     if step.service {
-        passages.extend(by_way(step.after.iter().map(sent), "When it is stopped: "));
+        passages.extend(by_way(step.after.iter().map(sent), "When it is stopped, on"));
         return passages;
     }
     let all = step.before.iter().chain(&work.member.run).chain(&step.after);
-    by_way(all.map(sent), "")
+    by_way(all.map(sent), "On")
 }
 
 fn by_way<'a>(all: impl Iterator<Item = Sent<'a>>, when: &str) -> Vec<Passage> {
@@ -161,7 +161,7 @@ fn by_way<'a>(all: impl Iterator<Item = Sent<'a>>, when: &str) -> Vec<Passage> {
     }
     let passage = |(way, statements): (Way, Vec<&Statement>)| {
         let texts: Vec<String> = statements.into_iter().map(ended).collect();
-        Passage { told: format!("{when}{}", way.told()), code: fenced(&texts.join("\n")) }
+        Passage { told: format!("{when} {}", way.told()), code: fenced(&texts.join("\n")) }
     };
     ways.into_iter().map(passage).collect()
 }

@@ -1,7 +1,7 @@
 use pgkedge_model::PartitionFacts;
 
 use super::*;
-use crate::testing::{Sample, column, entry, name, shown};
+use crate::testing::{Sample, column, entry, ident, name, shown};
 
 fn sample() -> Sample {
     let mut sample = Sample::default();
@@ -135,4 +135,59 @@ fn the_reason_for_text_is_told() {
     sample.target().database.encoding = "LATIN1".to_owned();
     let draft = self::draft(&sample, &Part::WHOLE);
     assert_eq!(draft.params["because"], "the source is in UTF8, the target in LATIN1");
+}
+
+/// The table on a slot of its own.
+fn captured() -> Sample {
+    let mut sample = sample();
+    let tables = vec![name("public", "or\"ders")];
+    sample.selection.groups.push(pgkedge_model::TableGroup { name: ident("all"), tables });
+    sample.slot("all", Vec::new());
+    sample
+}
+
+#[test]
+fn on_the_replica_rows_are_read_between_two_proofs_that_nothing_was_replayed() {
+    let sample = captured();
+    let parts = Part::of_pages(30, 3);
+    let params = json!({ "from": "replica" });
+    let draft = sample.expand_part::<CopyPart>(10, &parts[1], params).unwrap().remove(0);
+    let before = shown(&draft.script.before);
+    assert_eq!(before[0], "begin transaction isolation level repeatable read read only");
+    assert!(before[1].contains("‹slot_hand_off:all.lsn› as noted_lsn"), "{}", before[1]);
+    assert!(before[1].contains("‹hand_off:lsn.started› as noted_started"), "{}", before[1]);
+    assert_eq!(shown(&draft.script.after), [before[1].as_str(), "commit"]);
+    let on = |statement: &Statement| statement.on;
+    assert!(draft.script.before.iter().all(|one| on(one) == Server::Replica));
+    assert_eq!(
+        draft.script.run.iter().map(on).collect::<Vec<_>>(),
+        [Server::Replica, Server::Target]
+    );
+    // Nothing can be rewritten there.
+    assert_eq!(draft.params["filenode"], Value::Null);
+    let read = |kind, name| Touch::read(Object::new(kind, name));
+    let first = [read("replay", "replica"), read("hand_off", "lsn"), read("slot_hand_off", "all")];
+    assert_eq!(draft.touches[..3], first);
+}
+
+#[test]
+fn parts_of_a_captured_load_wait_for_the_proof_of_their_slot() {
+    let touches = draft(&captured(), &Part::WHOLE).touches;
+    assert!(touches.contains(&Touch::read(Object::new("slot_hand_off", "all"))));
+}
+
+#[test]
+fn unlogged_parts_come_from_the_source_as_it_is() {
+    let mut sample = captured();
+    let unlogged = |sample: &Sample| {
+        let table = sample.facts.source.table(10).unwrap();
+        let item = Item::Part(table, &Part::WHOLE);
+        sample.expand_each::<CopyPart>(Each::UnloggedPart, item, json!({ "from": "replica" }))
+    };
+    let draft = unlogged(&sample).unwrap().remove(0);
+    let begin = "begin transaction isolation level repeatable read read only";
+    assert_eq!(shown(&draft.script.before), [begin]);
+    assert_eq!(draft.script.run[0].on, Server::Source);
+    sample.settings.unlogged = UnloggedPolicy::SchemaOnly;
+    assert!(unlogged(&sample).unwrap().is_empty());
 }

@@ -9,8 +9,10 @@ use crate::scan;
 
 pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    findings.extend(prepared_transactions(sql).await?);
-    findings.extend(writers(sql).await?);
+    findings.extend(prepared_transactions(question, sql).await?);
+    if question.capture.is_empty() {
+        findings.extend(writers(sql).await?);
+    }
     findings.extend(named_like_ledgers(sql).await?);
     findings.extend(unreadable_large_objects(question, sql).await?);
     findings.extend(free_connections(question, Server::Source, sql).await?);
@@ -37,15 +39,22 @@ async fn number(sql: &Sql, query: &str) -> Result<u64, Failure> {
     Ok(rows.first().and_then(|row| row.get(0)?.parse().ok()).unwrap_or(0))
 }
 
-async fn prepared_transactions(sql: &Sql) -> Result<Option<Finding>, Failure> {
+/// They are not seen by a full load, and no slot can be created before they end.
+async fn prepared_transactions(
+    question: &Question<'_>,
+    sql: &Sql,
+) -> Result<Option<Finding>, Failure> {
     let query = "select pg_catalog.quote_literal(gid) from pg_catalog.pg_prepared_xacts \
                  where database = pg_catalog.current_database() order by prepared";
     let found = names(sql, query).await?;
     Ok((!found.is_empty()).then(|| {
-        let message = format!(
-            "prepared transactions of the source are open, and their changes are not seen: {}",
-            listed(&found)
-        );
+        let so = if question.capture.is_empty() {
+            "and their changes are not seen"
+        } else {
+            "and slots wait for them"
+        };
+        let message =
+            format!("prepared transactions of the source are open, {so}: {}", listed(&found));
         Finding::warning("source::prepared_transactions", message)
             .at(on(Server::Source))
             .help(format!("`commit prepared {0}` or `rollback prepared {0}`", found[0]))

@@ -1,13 +1,17 @@
-use pgkedge_model::{DatabaseSetting, Extension, Ident, Role, ServerVersion};
+use pgkedge_model::{
+    DatabaseSetting, Extension, Ident, Operation, ReplicationSet, Role, ServerVersion, SessionRole,
+    Slot,
+};
 
 use super::*;
-use crate::testing::{Sample, entry, ident};
+use crate::testing::{Sample, entry, ident, name};
 
 fn codes(sample: &Sample) -> Vec<String> {
     let question = Question {
         facts: &sample.facts,
         settings: &sample.settings,
         excluded: &sample.selection.excluded,
+        capture: &sample.capture,
         run: None,
     };
     let is_serious = |finding: &Finding| finding.severity > Severity::Note;
@@ -186,4 +190,75 @@ fn only_the_owner_changes_a_database() {
         s.target().database.owner = ident("other");
     });
     assert_eq!(found, ["target::database_owner", "target::not_database_owner"]);
+}
+
+/// A plan that captures the changes of one table.
+fn capturing(change: impl FnOnce(&mut Sample)) -> Vec<String> {
+    changed(|sample| {
+        sample.table(10, "public", "orders");
+        sample.facts.source.server.session_role.superuser = true;
+        sample.target().server.session_role.superuser = true;
+        let all = ident("all");
+        let set = ReplicationSet {
+            name: all.clone(),
+            slot: all.clone(),
+            operations: Operation::ALL.into(),
+            tables: vec![name("public", "orders")],
+            through_root: false,
+        };
+        let slot = Slot { name: all.clone(), existing: false, groups: vec![all], sets: vec![set] };
+        sample.capture.slots.push(slot);
+        change(sample);
+    })
+}
+
+fn set(sample: &mut Sample, name: &str, value: &str) {
+    sample.facts.source.server.settings.insert(name.to_owned(), value.to_owned());
+}
+
+#[test]
+fn the_source_must_let_changes_be_decoded() {
+    assert!(capturing(|s| set(s, "wal_level", "logical")).is_empty());
+    assert_eq!(capturing(|s| set(s, "wal_level", "replica")), ["source::wal_level"]);
+    assert!(changed(|s| set(s, "wal_level", "replica")).is_empty());
+    let plugins = "output_plugin_libraries";
+    assert!(capturing(|s| set(s, plugins, "wal2json, pgoutput")).is_empty());
+    assert_eq!(capturing(|s| set(s, plugins, "wal2json")), ["source::output_plugin"]);
+    let kept = capturing(|s| set(s, "max_slot_wal_keep_size", "1GB"));
+    assert_eq!(kept, ["source::max_slot_wal_keep_size"]);
+}
+
+#[test]
+fn no_subscription_may_become_a_synchronous_standby() {
+    let found = |names| capturing(|s| set(s, "synchronous_standby_names", names));
+    assert_eq!(found("FIRST 1 (*)"), ["source::any_synchronous_standby"]);
+    assert!(found("FIRST 1 (one, two)").is_empty());
+}
+
+#[test]
+fn roles_must_be_allowed_to_capture() {
+    let plain = |role: &mut SessionRole| role.superuser = false;
+    let found = capturing(|s| plain(&mut s.facts.source.server.session_role));
+    assert!(found.contains(&"source::no_replication".to_owned()), "{found:?}");
+    assert!(found.contains(&"source::not_owner".to_owned()), "{found:?}");
+    let found = capturing(|s| {
+        let role = &mut s.facts.source.server.session_role;
+        plain(role);
+        role.replication = true;
+        role.member_of.push(ident("shop"));
+    });
+    assert!(!found.iter().any(|code| code.starts_with("source::no")), "{found:?}");
+
+    let target = |major: u32, member_of: &str| {
+        capturing(|s| {
+            let server = &mut s.target().server;
+            plain(&mut server.session_role);
+            server.version = ServerVersion(major * 10_000);
+            server.session_role.member_of.push(ident(member_of));
+        })
+        .contains(&"target::no_subscriptions".to_owned())
+    };
+    assert!(target(15, "pg_create_subscription"));
+    assert!(!target(16, "pg_create_subscription"));
+    assert!(target(16, "shop"));
 }
