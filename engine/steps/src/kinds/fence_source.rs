@@ -83,7 +83,7 @@ impl Step for FenceSource {
         };
         fence.close(context, call, &session, &noted).await?;
         if context.settings().cutover.prepared_transactions == PreparedTransactions::Refuse {
-            clients::await_unprepared(context, call, &session).await?;
+            clients::await_unprepared(context, call, &reader).await?;
         }
         clients::end_all(context, call, &session, fence.end).await?;
         fence.settle_prepared(context, call, &session).await?;
