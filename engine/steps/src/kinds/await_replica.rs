@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(draft.script.run[0].on, Server::Source);
         let AwaitMember { slots } = serde_json::from_value(draft.params).unwrap();
         let tag = pgkedge_model::RunTag("1a2b3c4d".to_owned());
-        let names: Vec<String> = slots.iter().map(|slot| slot.name(&tag)).collect();
+        let names: Vec<String> = slots.iter().map(|slot| slot.slot_name(&tag)).collect();
         assert_eq!(names, ["pgkedge_orders_1a2b3c4d", "rest"]);
     }
 }

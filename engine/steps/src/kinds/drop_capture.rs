@@ -106,12 +106,8 @@ async fn drop_subscription(
     key: &str,
 ) -> Result<(), Failure> {
     let mut session = context.sql(Server::Target).await?;
-<<<<<<< HEAD
-    if !has_subscription(&session, &of.slot.subscription(context.tag())).await? {
-=======
     let reader = context.read(Server::Target).await?;
-    if !has_subscription(&reader, &server_name(&of.slot.slot, context.tag())).await? {
->>>>>>> shown
+    if !has_subscription(&reader, &of.slot.subscription(context.tag())).await? {
         return Ok(());
     }
     let is_guarded = |one: &&Statement| one.transaction == Transaction::Guarded;
