@@ -15,6 +15,7 @@ mod runs;
 mod secrets;
 mod signals;
 mod sinks;
+mod streams;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use pgkedge_model::{
 use serde::Serialize;
 
 use crate::numbers;
+use crate::streams::StreamReport;
 
 /// A run at a point, for `status`, and for the last words of `run`.
 #[derive(Debug, Serialize)]
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) failed: Vec<FailedStep>,
     /// How long nobody could write, by the source's clock; none before the target was opened.
     pub(crate) write_pause_ms: Option<u64>,
+    /// Streams of changes, as the run's watch last noted them.
+    pub(crate) streams: Vec<StreamReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,6 +81,7 @@ impl Report {
             running: running(header, &checkpoint, &started),
             failed: failed(header, &checkpoint, records),
             write_pause_ms: write_pause(header, &checkpoint),
+            streams: StreamReport::all(&header.graph, records),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Databases that are written to all the while they move. `make live ROUNDS=10` does more of it.
 
+mod cutover;
 mod equality;
 mod fixture;
 mod traces;

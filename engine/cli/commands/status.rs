@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pgkedge_model::{Clock as _, CloseStatus};
+use pgkedge_model::{Clock as _, CloseStatus, Timestamp};
 use pgkedge_runtime::JournalReader;
 use serde_json::json;
 
@@ -49,16 +49,16 @@ fn show(folder: &Path, global: &Global) -> Result<bool, Stop> {
             "runner": held,
             "report": report,
         })),
-        Format::Text => output::print(&text(&report, folder, held)),
+        Format::Text => output::print(&text(&report, now, folder, held)),
     }
     Ok(held)
 }
 
-fn last_moment(records: &[pgkedge_model::StampedRecord]) -> pgkedge_model::Timestamp {
+fn last_moment(records: &[pgkedge_model::StampedRecord]) -> Timestamp {
     records.last().map_or_else(|| SystemClock.now(), |record| record.at)
 }
 
-fn text(report: &Report, folder: &Path, held: bool) -> String {
+fn text(report: &Report, now: Timestamp, folder: &Path, held: bool) -> String {
     let stands = match (report.closed, held) {
         (_, true) => "running",
         (None, false) => "its runner is gone",
@@ -73,6 +73,7 @@ fn text(report: &Report, folder: &Path, held: bool) -> String {
         format!("run {}, {}", report.run_id, numbers::counted(report.runners as u64, "runner")),
         report.table(),
     ];
+    lines.extend(report.streams.iter().map(|stream| stream.line(now)));
     for step in &report.running {
         let what = if step.holds { "holds" } else { "at work" };
         lines.push(format!("{what}: {} (attempt {})", step.step, step.attempt));

@@ -15,7 +15,7 @@ use crate::folder;
 use crate::sandbox::Sandbox;
 
 /// The application's role. It can log in, and nothing else that is not granted.
-const ROLE: &str = "dvd_rental_app";
+pub const APPLICATION_ROLE: &str = "dvd_rental_app";
 /// Its tables and grants; a line that holds only `;;` stands between two statements.
 const TABLES: &str = include_str!("writers/tables.sql");
 
@@ -53,7 +53,7 @@ impl Application {
     /// have to be there before a plan is compiled.
     pub async fn install(sandbox: &Sandbox) -> Result<Self, Failure> {
         let password = folder::password().map_err(|error| failure(&error))?;
-        let role = format!("create role {ROLE} login password '{password}'");
+        let role = format!("create role {APPLICATION_ROLE} login password '{password}'");
         for cluster in [&sandbox.source, &sandbox.target] {
             administrator(cluster).sql("sandbox").await?.execute(&role).await?;
         }
@@ -75,7 +75,7 @@ pub fn administrator(cluster: &Cluster) -> Endpoint {
 fn login(sandbox: &Sandbox, cluster: &Cluster, password: &str) -> Result<Endpoint, Failure> {
     let Cluster { server, port, database, .. } = cluster;
     let url = sandbox.folder.join(format!("application-{server}.url"));
-    let text = format!("postgresql://{ROLE}:{password}@127.0.0.1:{port}/{database}\n");
+    let text = format!("postgresql://{APPLICATION_ROLE}:{password}@127.0.0.1:{port}/{database}\n");
     folder::write(&url, &text).map_err(|error| failure(&error))?;
     Ok(endpoint(cluster, url))
 }

@@ -18,7 +18,7 @@ mod signal;
 mod statement_log;
 mod writers;
 
-pub use application::{Application, THREE_SLOTS, administrator};
+pub use application::{APPLICATION_ROLE, Application, THREE_SLOTS, administrator};
 pub use cluster::{Cluster, StopMode};
 pub use error::SandboxError;
 pub use installation::Installation;

@@ -89,7 +89,12 @@ impl Live {
     }
 
     pub(crate) fn plan(&self) -> PathBuf {
-        let fields = format!("{THREE_SLOTS}{}", self.pipeline.fields());
+        self.plan_with("")
+    }
+
+    /// The plan with further fields.
+    pub(crate) fn plan_with(&self, more: &str) -> PathBuf {
+        let fields = format!("{THREE_SLOTS}{}{more}", self.pipeline.fields());
         self.moved.plan_of(self.pipeline.name(), &fields)
     }
 

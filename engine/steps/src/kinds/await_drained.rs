@@ -10,7 +10,7 @@ use pgkedge_render::Block;
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
-use crate::fill::{Fill, Observed};
+use crate::fill::Fill;
 use crate::script;
 use crate::step::{NoParams, Step};
 use crate::streams::{Stream, look};
@@ -51,7 +51,7 @@ impl Step for AwaitDrained {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let fill = Fill { call, tag: context.tag(), observed: &Observed::default() };
+        let fill = Fill::plain(call, context.tag());
         for member in &call.node.members {
             let stream: Stream = context.member(&call.node, member)?;
             for statement in &member.run {

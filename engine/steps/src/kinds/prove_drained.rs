@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::context::StepContext;
-use crate::fill::{Fill, Observed};
+use crate::fill::Fill;
 use crate::script;
 use crate::step::{NoParams, Step};
 use crate::streams::{Stream, source_seen};
@@ -63,7 +63,7 @@ impl Step for ProveDrained {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let fill = Fill { call, tag: context.tag(), observed: &Observed::default() };
+        let fill = Fill::plain(call, context.tag());
         for member in &call.node.members {
             let stream: Stream = context.member(&call.node, member)?;
             let slot = stream.slot_name(context.tag());

@@ -11,7 +11,7 @@ use pgkedge_render::Block;
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
-use crate::fill::{Fill, Observed};
+use crate::fill::Fill;
 use crate::script;
 use crate::step::{NoParams, Step};
 
@@ -49,7 +49,7 @@ impl Step for WriteMarker {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let fill = Fill { call, tag: context.tag(), observed: &Observed::default() };
+        let fill = Fill::plain(call, context.tag());
         let session = context.sql(Server::Source).await?;
         let mut marker: Option<Lsn> = None;
         for member in &call.node.members {
