@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use pgkedge_model::{
     Constraint, ConstraintKind, Draft, Each, Entry, Expansion, Finding, Item, Leaves, Object,
-    Server, Table, Touch,
+    Server, Table, Touch, quote_literal,
 };
 
-use super::create_index::{after_rows, is_partitioning};
+use super::create_index::{after_rows, is_partition, unless};
 use crate::step::{NoParams, Step};
 
 /// `pg_constraint`.
@@ -95,15 +95,20 @@ pub(crate) fn table<'a>(expansion: &Expansion<'a>, of: &Constraint) -> Option<&'
     expansion.source.tables.get(&of.table_oid).copied()
 }
 
-/// A constraint of a partition cannot be dropped by itself: it goes with its table.
 fn undo(constraint: Option<&Constraint>, table: Option<&Table>) -> Vec<String> {
-    match (constraint, table) {
-        (Some(constraint), Some(table)) if !is_partitioning(table) => vec![format!(
-            "alter table if exists {} drop constraint if exists {}",
-            table.name, constraint.name
-        )],
-        _ => Vec::new(),
-    }
+    let (Some(constraint), Some(table)) = (constraint, table) else { return Vec::new() };
+    let drop = format!(
+        "alter table if exists {} drop constraint if exists {}",
+        table.name, constraint.name
+    );
+    let (of, name) =
+        (quote_literal(&table.name.to_string()), quote_literal(constraint.name.as_str()));
+    let attached = format!(
+        "select from pg_catalog.pg_constraint \
+         where conrelid = pg_catalog.to_regclass({of}) \
+         and conname = {name} and coninhcount > 0"
+    );
+    vec![if is_partition(table) { unless(&attached, &drop) } else { drop }]
 }
 
 #[cfg(test)]

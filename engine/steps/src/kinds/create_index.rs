@@ -2,7 +2,7 @@
 
 use pgkedge_model::{
     Draft, Each, Entry, Expansion, Finding, Fold, Index, Item, Leaves, Object, Script, Server,
-    Table, TableKind, Touch, Undo,
+    Table, Touch, Undo, quote_literal,
 };
 use pgkedge_render::Block;
 use serde_json::{Value, json};
@@ -44,18 +44,25 @@ fn index<'a>(expansion: &Expansion<'a>, entry: &Entry) -> Option<&'a Index> {
     expansion.source.indexes.get(&entry.oid).copied().filter(|_| is_index)
 }
 
-/// An index of a partition cannot be dropped by itself: it goes with its table.
 fn undo(index: Option<&Index>, table: Option<&Table>) -> Vec<String> {
-    match (index, table) {
-        (Some(index), Some(table)) if !is_partitioning(table) => {
-            vec![format!("drop index if exists {}", index.name)]
-        }
-        _ => Vec::new(),
-    }
+    let (Some(index), Some(table)) = (index, table) else { return Vec::new() };
+    let drop = format!("drop index if exists {}", index.name);
+    let name = quote_literal(&index.name.to_string());
+    let attached = format!(
+        "select from pg_catalog.pg_inherits \
+         where inhrelid = pg_catalog.to_regclass({name})"
+    );
+    vec![if is_partition(table) { unless(&attached, &drop) } else { drop }]
 }
 
-pub(crate) fn is_partitioning(table: &Table) -> bool {
-    table.partition.is_some() || table.kind == TableKind::Partitioned
+pub(crate) fn is_partition(table: &Table) -> bool {
+    table.partition.is_some()
+}
+
+/// What is attached to the partitioned table's cannot be dropped by itself: it goes with that.
+pub(crate) fn unless(attached: &str, drop: &str) -> String {
+    let body = format!("begin if not exists ({attached}) then {drop}; end if; end");
+    format!("do {}", quote_literal(&body))
 }
 
 /// A draft of an entry that waits for the rows of its table.
@@ -99,6 +106,8 @@ pub(crate) fn fold(expansion: &Expansion<'_>, cost: u64) -> Fold {
 
 #[cfg(test)]
 mod tests {
+    use pgkedge_model::PartitionFacts;
+
     use super::*;
     use crate::testing::{Sample, entry, shown};
 
@@ -157,13 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn the_index_of_a_plain_table_is_dropped_and_that_of_a_partitioned_one_goes_with_it() {
+    fn an_index_is_dropped_and_one_that_is_attached_goes_with_its_parents() {
         let mut sample = sample();
         let drafts = sample.expand_entry::<CreateIndex>(7, json!({})).unwrap();
         let Undo::Statements(undo) = &drafts[0].script.undo else { panic!("no undo") };
         assert_eq!(shown(undo), ["drop index if exists public.\"by;day\""]);
-        sample.facts.source.tables[0].kind = TableKind::Partitioned;
+        let root = sample.table(11, "public", "all").name.clone();
+        let partition = PartitionFacts { parent: root.clone(), root, through_root: false };
+        sample.facts.source.tables[0].partition = Some(partition);
         let drafts = sample.expand_entry::<CreateIndex>(7, json!({})).unwrap();
-        assert_eq!(drafts[0].script.undo, Undo::Nothing);
+        let Undo::Statements(undo) = &drafts[0].script.undo else { panic!("no undo") };
+        let undo = shown(undo);
+        assert!(undo[0].starts_with("do 'begin if not exists (select from "), "{undo:?}");
     }
 }
