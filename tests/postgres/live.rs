@@ -82,7 +82,7 @@ fn moves_alive(pipeline: Pipeline, seed: u64, options: &Options) -> Report {
     live.kill(running, &mut Random::new(seed));
     live.moved.of_run(&["resume"]).expect(0);
     // The source is closed, and the writers wait at the target: nobody writes.
-    assert_equal(&live.moved);
+    assert_equal(&live);
     let report = live.end_on_target(writers);
     let proof = live.proof(&report, Side::Target);
     assert!(proof.is_right(), "{proof:?}");

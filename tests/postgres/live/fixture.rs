@@ -42,10 +42,16 @@ impl Pipeline {
         }
     }
 
+    /// Whether rows of unlogged tables move too.
+    pub(crate) fn moves_unlogged(self) -> bool {
+        self != Self::CaptureOnly
+    }
+
     /// What its plan says beside the groups.
     fn fields(self) -> &'static str {
         match self {
-            Self::CaptureOnly => "change_capture: { from: now }\n",
+            // Nothing captures what is written to unlogged tables.
+            Self::CaptureOnly => "change_capture: { from: now }\nunlogged: schema_only\n",
             Self::FullLoadAndCapture | Self::PausedReplica => "load: { part_size: 1MiB }\n",
         }
     }
