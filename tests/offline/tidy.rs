@@ -1,6 +1,6 @@
 //! Habits of the house, as tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,19 @@ fn each_pillar_belongs_to_one_crate() {
     for (library, owner) in owners {
         assert_eq!(users.get(library), Some(&vec![owner.to_owned()]), "{library}");
     }
+}
+
+#[test]
+fn the_runbook_says_of_every_kind_what_shows_that_it_worked() {
+    let words = fs::read_to_string(root().join("templates/text/signs.txt.j2")).expect("readable");
+    let (signs, by_hand) = words.split_once("set by_hand").expect("two lists");
+    let named = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("  \"")?.split_once("\": \""));
+        lines.map(|(kind, _)| kind.to_owned()).collect()
+    };
+    let kinds = pgkedge_steps::kinds().iter().map(|spec| spec.kind.to_owned()).collect();
+    assert_eq!(named(signs), kinds);
+    assert!(named(by_hand).is_subset(&kinds), "{:?}", named(by_hand));
 }
 
 #[test]

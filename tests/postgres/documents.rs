@@ -1,5 +1,10 @@
 //! The documents that `pgkedge plan` writes for people: read by the programs that they are for.
 
+use std::collections::BTreeSet;
+
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use serde_json::Value;
+
 use crate::harness::{Move, Side, pgkedge, text};
 
 /// The tables, functions, schemas and roles of a server, and how many rows they have.
@@ -22,9 +27,9 @@ fn sql_that_is_run_by_mistake_changes_nothing() {
             for side in [Side::Source, Side::Target] {
                 moved.run_script(side, &script);
             }
-            assert!(before == [state(&moved, Side::Source), state(&moved, Side::Target)]);
         }
     }
+    assert!(before == [state(&moved, Side::Source), state(&moved, Side::Target)]);
 }
 
 #[test]
@@ -62,4 +67,45 @@ fn secret(line: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+#[test]
+fn the_runbook_of_a_capture_leaves_nothing_out() {
+    let moved = Move::of("objects.sql");
+    let plan = moved.plan_of("full-load-and-capture", "tables_without_identity: full\n");
+    let shown = |format| pgkedge(&["plan", text(&plan), "--format", format]).expect(0).stdout;
+    let document: Value = serde_json::from_str(&shown("json")).expect("JSON");
+    let (blocks, names) = read(&shown("markdown"));
+    let is_written = |one: &Value| {
+        let ended = format!("{};", one["text"].as_str().expect("a text"));
+        blocks.iter().any(|block| block.contains(&ended))
+    };
+    let phases = document["phases"].as_array().expect("phases").iter();
+    let mut members = 0;
+    for step in phases.flat_map(|phase| phase["steps"].as_array().expect("steps")) {
+        for member in step["members"].as_array().expect("members") {
+            let key = member["key"].as_str().expect("a key");
+            let statements = member["statements"].as_array().expect("statements");
+            assert!(statements.iter().all(is_written) || names.contains(key), "{key}");
+            members += 1;
+        }
+    }
+    assert!(members > 100, "{members}");
+}
+
+/// The blocks of code of a document, and its names in code.
+fn read(markdown: &str) -> (Vec<String>, BTreeSet<String>) {
+    let (mut blocks, mut names, mut block) = (Vec::new(), BTreeSet::new(), None);
+    for event in Parser::new(markdown) {
+        match (event, &mut block) {
+            (Event::Start(Tag::CodeBlock(_)), _) => block = Some(String::new()),
+            (Event::End(TagEnd::CodeBlock), _) => blocks.extend(block.take()),
+            (Event::Text(text), Some(block)) => block.push_str(&text),
+            (Event::Code(name), _) => {
+                names.insert(name.into_string());
+            }
+            _ => {}
+        }
+    }
+    (blocks, names)
 }

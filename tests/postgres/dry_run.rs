@@ -38,25 +38,17 @@ fn a_capture_sends_what_its_dry_run_shows() {
     moved.sql_script(Side::Source, &(statements.join(";\n") + ";\n"));
     moved.sql(Side::Source, "alter system set log_replication_commands to on");
     moved.sql(Side::Source, "select pg_catalog.pg_reload_conf()");
-    let plan = captured(&moved);
+    let plan = moved.plan_of("full-load-and-capture", CAPTURED);
     let shown = dry_run(&moved, &plan);
     moved.run_plan(&plan).expect(0);
     assert_sent(&moved, &shown);
-}
-
-/// A plan with two slots, one of which has two sets, and keys that lead from one to the other.
-fn captured(moved: &Move) -> std::path::PathBuf {
-    let text = std::fs::read_to_string(moved.plan()).expect("the sandbox wrote a plan");
-    let text = text.replace("pipeline: full-load\n", "pipeline: full-load-and-capture\n");
-    let path = moved.sandbox.folder.join("capture.yaml");
-    std::fs::write(&path, text + CAPTURED).expect("the plan is written");
-    path
 }
 
 /// Opens a guarded transaction.
 const LEDGER: &str =
     "select 1 from pgkedge_‹run›.run where run_id = '‹run id›' and epoch = ‹epoch› for share";
 
+/// Two slots, one of which has two sets, and keys that lead from one to the other.
 const CAPTURED: &str = "
 slots: { money: {}, rest: {} }
 replication_sets:

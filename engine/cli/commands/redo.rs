@@ -11,7 +11,7 @@ use crate::output::{self, Format};
 use crate::signals::Signals;
 use crate::{engine, numbers, runs, sinks};
 
-/// Load a table group again: what the run did for its slot is undone, and `resume` does it anew
+/// Undo what a run did for a table group's slot, so that `resume` loads it again
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The group, as the plan names it; all groups of its slot go with it.

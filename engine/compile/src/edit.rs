@@ -112,7 +112,10 @@ impl Edit<'_> {
             for need in self.new.needs(id) {
                 precedes.insert(need, done);
             }
-            if self.new.step(id).is_some() && !frozen && findings.len() < MOST_FINDINGS {
+            // What was taken back to be done again had its turn at this place before.
+            let again = *self.checkpoint.state(id) == StepState::Undone;
+            let is_late = self.new.step(id).is_some() && !frozen && !again;
+            if is_late && findings.len() < MOST_FINDINGS {
                 findings.push(self.comes_too_late(id, done));
             }
         }

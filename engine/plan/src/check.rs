@@ -6,6 +6,7 @@ use pgkedge_model::{DatabaseRef, Finding, Ident, KindSpec, Server, Settings};
 use serde_json::Value;
 
 use crate::document::{self, Document};
+use crate::mismatch::CheckedSchema;
 use crate::pattern::Pattern;
 use crate::phases;
 use crate::plan::{GroupPlan, PhasePlan, Plan, Selector, TablePatterns};
@@ -47,14 +48,18 @@ pub fn check(
     let name = json.get("pipeline").and_then(Value::as_str);
     let pipeline = name
         .filter(|name| !name.is_empty())
-        .and_then(|name| Some(read_pipeline(name, &pipelines.load(name)?, pipelines, kinds)));
+        .and_then(|name| Some((name, pipelines.load(name)?)))
+        .map(|(name, text)| {
+            let schema = &CheckedSchema::new(pipeline_schema(kinds));
+            read_pipeline(name, &text, Reader { pipelines, kinds, schema })
+        });
     let base = pipeline.as_ref().map(|pipeline| pipeline.phases.as_slice());
     let (merged, of_phases) = base.map(|base| phases::merge(base, &json)).unzip();
     let text =
         Text { json: &json, kinds, base, phases: merged.as_deref(), pipelines: &pipelines.names() };
     let mut of_rules = of_phases.unwrap_or_default();
     of_rules.extend(rules::of_plan(&text));
-    findings.extend(mismatches(&json, &plan_schema(kinds), &of_rules));
+    findings.extend(mismatches(&json, &CheckedSchema::new(plan_schema(kinds)), &of_rules));
     findings.extend(of_rules);
 
     let rejected = |findings: &[Finding]| findings.iter().any(Finding::is_error);
@@ -77,32 +82,35 @@ pub(crate) struct ReadPipeline {
     pub(crate) phases: Vec<PhasePlan>,
 }
 
-pub(crate) fn read_pipeline(
-    name: &str,
-    text: &str,
-    pipelines: &dyn Pipelines,
-    kinds: &[KindSpec],
-) -> ReadPipeline {
+/// What pipelines and parts are read with.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) pipelines: &'a dyn Pipelines,
+    pub(crate) kinds: &'a [KindSpec],
+    pub(crate) schema: &'a CheckedSchema,
+}
+
+pub(crate) fn read_pipeline(name: &str, text: &str, reader: Reader<'_>) -> ReadPipeline {
     let Document { map, json, mut findings } = document::read(name, text.as_bytes());
     let Some(json) = json else {
         return ReadPipeline { checked: Checked { map, findings }, phases: Vec::new() };
     };
-    let (parts, of_parts) = parts::included(&json, pipelines, kinds);
+    let (parts, of_parts) = parts::included(&json, reader);
     findings.extend(of_parts);
     let phases = phases::declared(&json, &parts);
     let rules = rules::of_pipeline(&Text {
         json: &json,
-        kinds,
+        kinds: reader.kinds,
         base: Some(&phases),
         phases: None,
         pipelines: &[],
     });
-    findings.extend(mismatches(&json, &pipeline_schema(kinds), &rules));
+    findings.extend(mismatches(&json, reader.schema, &rules));
     findings.extend(rules);
     ReadPipeline { checked: Checked { map, findings }, phases }
 }
 
-fn mismatches(json: &Value, schema: &Value, rules: &[Finding]) -> Vec<Finding> {
+fn mismatches(json: &Value, schema: &CheckedSchema, rules: &[Finding]) -> Vec<Finding> {
     let mut mismatches = mismatch::findings(json, schema);
     rules::leave_to_rules(&mut mismatches, rules);
     mismatches

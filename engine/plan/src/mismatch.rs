@@ -5,8 +5,8 @@ mod cause;
 mod naming;
 mod node;
 
-use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
+use jsonschema::{ValidationError, Validator};
 use pgkedge_model::Finding;
 use serde_json::Value;
 
@@ -15,14 +15,28 @@ use crate::{codes, passwords, pointer};
 use naming::path;
 use node::SchemaNode;
 
-/// Everything in `document` that `schema` does not allow.
-///
-/// # Panics
-/// If the schema is none: it is made by this crate from types.
-pub(crate) fn findings(document: &Value, schema: &Value) -> Vec<Finding> {
-    let validator = jsonschema::draft202012::options()
-        .build(schema)
-        .expect("the schemas of types and kinds are valid");
+/// A schema that is ready for documents.
+pub(crate) struct CheckedSchema {
+    schema: Value,
+    validator: Validator,
+}
+
+impl CheckedSchema {
+    /// # Panics
+    /// If the schema is none: it is made by this crate from types.
+    pub(crate) fn new(schema: Value) -> Self {
+        let validator = jsonschema::draft202012::options()
+            .build(&schema)
+            .expect("the schemas of types and kinds are valid");
+        Self { schema, validator }
+    }
+}
+
+/// Everything in `document` that the schema does not allow.
+pub(crate) fn findings(
+    document: &Value,
+    CheckedSchema { schema, validator }: &CheckedSchema,
+) -> Vec<Finding> {
     let errors: Vec<_> = validator.iter_errors(document).collect();
     let mut mismatches: Vec<Mismatch<'_>> = errors
         .iter()

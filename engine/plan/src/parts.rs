@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pgkedge_model::{Finding, KindSpec};
+use pgkedge_model::Finding;
 use serde_json::Value;
 
-use crate::check::read_pipeline;
+use crate::check::{Reader, read_pipeline};
 use crate::nearest::suggestion;
 use crate::plan::PhasePlan;
 use crate::{Pipelines, codes, views};
@@ -13,18 +13,17 @@ use crate::{Pipelines, codes, views};
 /// The phases of the parts that a pipeline includes, and what is wrong with them.
 pub(crate) fn included(
     pipeline: &Value,
-    pipelines: &dyn Pipelines,
-    kinds: &[KindSpec],
+    reader: Reader<'_>,
 ) -> (BTreeMap<String, Vec<PhasePlan>>, Vec<Finding>) {
     let (mut parts, mut findings) = (BTreeMap::new(), Vec::new());
     for view in views::phases(pipeline) {
         let Some(name) = view.text("include") else { continue };
         let at = view.at("include");
-        let Some(text) = pipelines.part(name) else {
-            findings.push(unknown(name, at, &pipelines.parts()));
+        let Some(text) = reader.pipelines.part(name) else {
+            findings.push(unknown(name, at, &reader.pipelines.parts()));
             continue;
         };
-        let part = read_pipeline(name, &text, &NoParts, kinds);
+        let part = read_pipeline(name, &text, Reader { pipelines: &NoParts, ..reader });
         findings.extend(same_names(pipeline, name, &at, &part.phases));
         let wrong = part.checked.findings.into_iter().filter(Finding::is_error);
         let elsewhere = |wrong| Finding { places: Vec::new(), ..wrong };

@@ -22,6 +22,12 @@ pub(crate) fn server_name(name: &str, tag: &RunTag) -> String {
     format!("pgkedge_{name}_{tag}")
 }
 
+/// Top-level transactions of this database that write, or have written and are prepared.
+const OPEN_XIDS: &str = "select a.backend_xid::text as xid from pg_catalog.pg_stat_activity a \
+    where a.backend_xid is not null and a.datname = pg_catalog.current_database() union all \
+    select p.transaction::text from pg_catalog.pg_prepared_xacts p \
+    where p.database = pg_catalog.current_database()";
+
 /// Awaits the creation of a slot by the session with that process, and says who it waits for: every
 /// transaction that wrote before must be over, in any database of the server.
 pub(crate) async fn created<T>(
@@ -78,6 +84,60 @@ async fn blockers(context: &StepContext, process_id: i32) -> Result<Vec<String>,
         ))
         .await?;
     Ok(open.iter().map(open_one).chain(prepared.iter().map(prepared_one)).collect())
+}
+
+/// From where on a slot that was there before can carry its publications: what was written by
+/// transactions that had begun before them is decoded as if they were not there. Waits until those
+/// are over, and the log up to there is flushed.
+pub(crate) async fn decodable_since(
+    context: &StepContext,
+    call: &Call,
+    slot: &str,
+) -> Result<String, Failure> {
+    let session = context.read(Server::Source).await?;
+    let mut cancelled = pin!(context.cancelled());
+    let mut told = Instant::now();
+    let open =
+        format!("select coalesce(pg_catalog.array_agg(xid), '{{}}') from ({OPEN_XIDS}) open");
+    let before = value(&session, &open).await?;
+    loop {
+        let still = format!("select xid from ({OPEN_XIDS}) open where xid = any ('{before}')");
+        if session.rows(&still).await?.is_empty() {
+            break;
+        }
+        if told.elapsed() > PATIENCE {
+            let blockers = blockers(context, process_id(&session).await?).await?;
+            call.reporter.waiting(&reason(slot, &blockers));
+            told = Instant::now();
+        }
+        tokio::select! {
+            failure = &mut cancelled => return Err(failure),
+            () = tokio::time::sleep(BETWEEN_TRIES) => {}
+        }
+    }
+    let since = value(&session, "select pg_catalog.pg_current_wal_insert_lsn()").await?;
+    let flushed = format!("select pg_catalog.pg_current_wal_flush_lsn() >= '{since}'");
+    while value(&session, &flushed).await? != "t" {
+        tokio::select! {
+            failure = &mut cancelled => return Err(failure),
+            () = tokio::time::sleep(BETWEEN_TRIES) => {}
+        }
+    }
+    Ok(since)
+}
+
+/// The process of a session.
+pub(crate) async fn process_id(session: &Sql) -> Result<i32, Failure> {
+    value(session, "select pg_catalog.pg_backend_pid()")
+        .await?
+        .parse()
+        .map_err(|_| Failure::permanent("the source does not tell the session's process"))
+}
+
+async fn value(session: &Sql, query: &str) -> Result<String, Failure> {
+    let rows = session.rows(query).await?;
+    let found = rows.first().and_then(|row| row.get(0)).map(str::to_owned);
+    found.ok_or_else(|| Failure::permanent("the source answers with nothing"))
 }
 
 fn open_one(row: &Row) -> String {

@@ -102,7 +102,7 @@ pub(crate) struct StreamSeen {
 }
 
 /// Looks at streams on both servers. Fails when a slot is lost, or a subscription gone or disabled
-/// by an error.
+/// by others.
 pub(crate) async fn look(
     context: &StepContext,
     streams: &[Stream],
@@ -134,7 +134,7 @@ async fn still_disabled(context: &StepContext, name: &str) -> Result<(), Failure
     let seen = target_seen(&session, &[name.to_owned()]).await?;
     match seen.get(name) {
         Some(seen) if seen.enabled => Ok(()),
-        Some(seen) => Err(apply_failed(name, seen.errors)),
+        Some(_) => Err(disabled(name)),
         None => Err(subscription_gone(name)),
     }
 }
@@ -229,26 +229,54 @@ fn subscription_gone(name: &str) -> Failure {
         .help("take the run back with `pgkedge abort`, and run again")
 }
 
-/// What stopped an apply worker is told to nobody but the server's log.
+fn disabled(name: &str) -> Failure {
+    let message = format!("subscription `{name}` of the target is disabled, and not by this run");
+    Failure::new(FailureClass::Operator, message)
+        .help(format!("on the target: alter subscription {name} enable; then `pgkedge resume`"))
+}
+
+/// A change that fails each time. What is wrong is told to nobody but the target's server log.
 pub(crate) fn apply_failed(name: &str, errors: Option<u64>) -> Failure {
     let count = match errors {
         Some(1) => " (1 error)".to_owned(),
         Some(errors) => format!(" ({errors} errors)"),
         None => String::new(),
     };
-    let message =
-        format!("subscription `{name}` is disabled, and not by this run: a change failed{count}");
+    let message = format!("subscription `{name}` of the target fails over a change{count}");
     Failure::new(FailureClass::Operator, message)
         .detail("PostgreSQL writes the error to the target's server log, and nowhere else")
-        .help(apply_help(name))
+        .help(format!(
+            "look for `{name}` in the target's server log and mend what it says: the worker tries \
+             again by itself every few seconds; then `pgkedge resume`"
+        ))
 }
 
-/// What to do about an apply worker that fails.
-pub(crate) fn apply_help(name: &str) -> String {
-    format!(
-        "look for `{name}` in the target's server log and mend what it says; then on the target: \
-         alter subscription {name} enable; and `pgkedge resume`"
-    )
+/// Errors of apply workers, as they are counted from 15 on, since their streams moved last.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<(Option<Lsn>, u64)>);
+
+impl Errors {
+    /// Fails when a stream has had so many errors without a step forward. A lost connection is one.
+    pub(crate) fn check(
+        &mut self,
+        tag: &RunTag,
+        streams: &[Stream],
+        seen: &[StreamSeen],
+        limit: u64,
+    ) -> Result<(), Failure> {
+        for (at, (stream, seen)) in streams.iter().zip(seen).enumerate() {
+            let now = (seen.slot.confirmed, seen.subscription.errors.unwrap_or(0));
+            match self.0.get_mut(at) {
+                None => self.0.push(now),
+                Some(last) if now.0 > last.0 => *last = now,
+                Some(last) if now.1 >= last.1 + limit => {
+                    return Err(apply_failed(&stream.subscription(tag), Some(now.1)));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn literals(names: &[String]) -> String {

@@ -22,6 +22,6 @@ pub use drift::{DriftScope, Moved, drift};
 pub use hashing::{DigestPlan, RowHash};
 pub use large_objects::{compare_large_objects, differing_large_objects};
 pub use materialized_views::compare_materialized_views;
-pub use sequences::{Stand, compare_sequences, sequence_query};
+pub use sequences::{Stand, compare_sequences};
 pub use sides::Sides;
 pub use tables::{compare_tables, settle};

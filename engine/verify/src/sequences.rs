@@ -12,7 +12,7 @@ use crate::sides::{Sides, is_not_there};
 const BATCH: usize = 100;
 
 /// Asks for three columns per sequence: its number in the list, `last_value` and `is_called`.
-pub fn sequence_query(sequences: &[&QualifiedName]) -> String {
+fn sequence_query(sequences: &[&QualifiedName]) -> String {
     let lines = sequences.iter().enumerate().map(|(number, sequence)| {
         format!(
             "select {number}::pg_catalog.text, last_value::pg_catalog.text, \
@@ -78,7 +78,7 @@ async fn compare_batch(
     Ok(())
 }
 
-/// The query with a column that says whether a sequence counts upwards.
+/// The query with columns that say whether a sequence counts upwards, and whether it cycles.
 fn directed(query: &str, sequences: &[&QualifiedName]) -> String {
     let names: Vec<String> = sequences
         .iter()
@@ -89,7 +89,7 @@ fn directed(query: &str, sequences: &[&QualifiedName]) -> String {
         })
         .collect();
     format!(
-        "select stand.*, s.seqincrement > 0 from ({query}) as stand (number, value, called) \
+        "select stand.*, s.seqincrement > 0, s.seqcycle from ({query}) as stand (number, value, called) \
          join (values {}) as named (number, sequence) on named.number = stand.number \
          join pg_catalog.pg_sequence s on s.seqrelid = named.sequence",
         names.join(", ")
@@ -102,13 +102,15 @@ struct Value {
     is_called: bool,
     /// Only asked of the source.
     rises: bool,
+    /// It starts over at its bound. Only asked of the source.
+    cycles: bool,
 }
 
 impl Value {
     fn of(row: &Row) -> Option<(usize, Self)> {
         let is_called = row.get(2)? == "true";
-        let value =
-            Self { last: row.get(1)?.to_owned(), is_called, rises: row.get(3) != Some("f") };
+        let (rises, cycles) = (row.get(3) != Some("f"), row.get(4) == Some("t"));
+        let value = Self { last: row.get(1)?.to_owned(), is_called, rises, cycles };
         Some((row.get(0)?.parse().ok()?, value))
     }
 
@@ -117,8 +119,12 @@ impl Value {
         format!("{}{called}", self.last)
     }
 
-    /// Whether another sequence gives no value that this one has given.
+    /// Whether another sequence gives no value that this one has given. One that cycles gives all of
+    /// them again: every value is before and behind it.
     fn is_reached_by(&self, other: &Self) -> bool {
+        if self.cycles {
+            return true;
+        }
         let (Ok(ours), Ok(theirs)) = (self.last.parse::<i128>(), other.last.parse::<i128>()) else {
             return false;
         };
@@ -140,7 +146,7 @@ mod tests {
     use super::*;
 
     fn value(last: &str, is_called: bool, rises: bool) -> Value {
-        Value { last: last.to_owned(), is_called, rises }
+        Value { last: last.to_owned(), is_called, rises, cycles: false }
     }
 
     #[test]
@@ -154,5 +160,7 @@ mod tests {
         assert!(falling.is_reached_by(&value("-1005", true, true)));
         assert!(!falling.is_reached_by(&value("-4", true, true)));
         assert!(value("1", false, true).is_reached_by(&value("1", false, true)));
+        let cycling = Value { cycles: true, ..value("12", true, true) };
+        assert!(cycling.is_reached_by(&value("3", true, true)));
     }
 }

@@ -322,6 +322,15 @@ async fn a_sequence_that_stands_elsewhere_is_found() {
             "public.\"C d\": value is missing on the target",
         ]
     );
+    // With a gap, in the direction of each; then behind.
+    sides[0].execute("alter sequence public.b increment -1 minvalue -99").await.unwrap();
+    sides[1].execute("select setval('public.a', 9); create sequence public.\"C d\"").await.unwrap();
+    let reached = async || compare_sequences(both(&sides), &names, Stand::Reached).await.unwrap();
+    assert!(reached().await.is_equal());
+    sides[1].execute("select setval('public.b', 2)").await.unwrap();
+    let found = reached().await;
+    let told: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["public.b: value differs: source 1, not called yet, target 2"]);
 }
 
 #[tokio::test]

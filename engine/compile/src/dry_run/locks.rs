@@ -31,6 +31,11 @@ const LOCKS: &[(&str, &str, Lock)] = &[
         of("ADD FOREIGN KEY", "SHARE ROW EXCLUSIVE on both tables", WRITES),
     ),
     ("alter table", "", of("ALTER TABLE", "ACCESS EXCLUSIVE", READS_AND_WRITES)),
+    (
+        "create publication",
+        " for table ",
+        of("CREATE PUBLICATION", "SHARE UPDATE EXCLUSIVE on its tables", MAINTENANCE),
+    ),
     ("create trigger", "", of("CREATE TRIGGER", "SHARE ROW EXCLUSIVE", WRITES)),
     ("create constraint trigger", "", of("CREATE TRIGGER", "SHARE ROW EXCLUSIVE", WRITES)),
     ("refresh materialized view concurrently", "", of("REFRESH CONCURRENTLY", "EXCLUSIVE", WRITES)),
@@ -79,6 +84,10 @@ mod tests {
             ("alter table a validate constraint b", "SHARE UPDATE EXCLUSIVE"),
             ("copy a (b) from stdin with (format binary)", "ROW EXCLUSIVE"),
             ("copy (select 1) to stdout", "ACCESS SHARE"),
+            (
+                "create publication p for table only a with (publish = 'insert')",
+                "SHARE UPDATE EXCLUSIVE on its tables",
+            ),
             ("lock table a in access share mode", "ACCESS SHARE"),
         ] {
             assert_eq!(lock(sql).map(|lock| lock.mode), Some(mode), "{sql}");

@@ -115,6 +115,13 @@ fn a_new_step_may_not_come_before_a_done_one() {
 }
 
 #[test]
+fn a_step_that_is_done_again_may_come_before_a_done_one() {
+    let (old, mut checkpoint) = (header(), checkpoint());
+    checkpoint.steps.insert("one/first/bundle-0001".into(), StepState::Undone);
+    assert_eq!(edit(&old, &checkpoint, &old).unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn a_phase_that_has_begun_keeps_what_it_does_on_a_failure() {
     let (mut begun, mut pending) = (before(), before());
     begun.phases[1].on_failure = OnFailure::Undo;

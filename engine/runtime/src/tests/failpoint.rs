@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use pgkedge_model::{CloseStatus, Performer, Record, StepState};
+use pgkedge_model::{CloseStatus, FailureClass, Performer, Record, StepState};
 
-use super::graph::{clock, header, private_folder, step};
-use super::world::{FakeFence, Trial, World, options};
+use super::graph::{clock, header, header_with_window, private_folder, step};
+use super::world::{FakeFence, Trial, Turn, World, options};
 use crate::{Journal, JournalReader, StopSignal};
 
 const FOLDER: &str = "PGKEDGE_TEST_FOLDER";
@@ -19,7 +19,15 @@ async fn child() {
     let (Ok(folder), Ok(failpoint)) = (std::env::var(FOLDER), std::env::var(FAILPOINT)) else {
         return;
     };
-    let world = World::new(header(&[step("a", &[]), step("b", &["a"])], 1, 1));
+    let sketches = [step("a", &[]), step("b", &["a"])];
+    let undoing = failpoint.contains("undo");
+    let world = if undoing {
+        // Both are a window, and the last step of it fails.
+        let world = World::new(header_with_window(&sketches, 0..1, None));
+        world.script("b", &[Turn::Fail(FailureClass::Permanent)])
+    } else {
+        World::new(header(&sketches, 1, 1))
+    };
     let journal = Journal::create(&PathBuf::from(folder), world.header.clone(), clock()).unwrap();
     let fence = Arc::new(FakeFence(Arc::clone(&world)));
     let performer = Arc::clone(&world) as Arc<dyn Performer>;
@@ -35,6 +43,10 @@ async fn a_process_dies_at_each_point_and_the_journal_says_how_far_it_was() {
         ("after_effect::fake", "running", "pending"),
         ("after_done::fake", "succeeded", "pending"),
         ("after_effect::fake:2", "succeeded", "running"),
+        ("before_undo::fake", "succeeded", "failed"),
+        ("after_undo::fake", "succeeded", "failed"),
+        ("before_undo::fake:2", "succeeded", "undone"),
+        ("after_undo::fake:2", "succeeded", "undone"),
     ] {
         let folder = private_folder();
         let ended = Command::new(std::env::current_exe().unwrap())
@@ -56,7 +68,9 @@ fn name(state: &StepState) -> &'static str {
         StepState::Pending => "pending",
         StepState::Running { .. } => "running",
         StepState::Succeeded { .. } => "succeeded",
-        StepState::Ready { .. } | StepState::Failed { .. } | StepState::Undone => "something else",
+        StepState::Failed { .. } => "failed",
+        StepState::Undone => "undone",
+        StepState::Ready { .. } => "ready",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::context::StepContext;
 use crate::fill::Fill;
 use crate::script;
 use crate::step::{NoParams, Step};
-use crate::streams::{Stream, look};
+use crate::streams::{Errors, Stream, look};
 
 /// How often the slot is asked: the source is closed to writers meanwhile.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -70,12 +70,15 @@ async fn drained(
     stream: &Stream,
     question: &str,
 ) -> Result<(), Failure> {
-    for round in 1_u32.. {
+    let mut errors = Errors::default();
+    for round in 0_u32.. {
         if holds(&*context.read(Server::Source).await?, question).await? {
             break;
         }
         if round.is_multiple_of(LOOK_EVERY) {
-            let (_, seen) = look(context, std::slice::from_ref(stream)).await?;
+            let streams = std::slice::from_ref(stream);
+            let (_, seen) = look(context, streams).await?;
+            errors.check(context.tag(), streams, &seen, 1)?;
             let lag = seen.first().map_or(0, |seen| seen.lag);
             let slot = &stream.slot;
             call.reporter.waiting(&format!("slot {slot}: {lag} bytes of log are not applied yet"));

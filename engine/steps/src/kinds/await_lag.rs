@@ -13,9 +13,11 @@ use tokio::time::Instant;
 
 use crate::context::StepContext;
 use crate::step::Step;
-use crate::streams::{Stream, StreamSeen, look, read_all};
+use crate::streams::{Errors, Stream, StreamSeen, look, read_all};
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// Errors of a worker without a step forward.
+const ERRORS: u64 = 3;
 
 pub(crate) struct AwaitLag;
 
@@ -66,9 +68,10 @@ impl Step for AwaitLag {
         for member in &call.node.members {
             streams.extend(context.member::<Vec<Stream>>(&call.node, member)?);
         }
-        let since = Instant::now();
+        let (since, mut errors) = (Instant::now(), Errors::default());
         loop {
             let (_, seen) = look(context, &streams).await?;
+            errors.check(context.tag(), &streams, &seen, ERRORS)?;
             let behind = behind(&streams, &seen, below);
             if behind.is_empty() {
                 return Ok(json!({ "lag_bytes": seen.iter().map(|seen| seen.lag).max() }));

@@ -50,7 +50,7 @@ impl Params {
 }
 
 /// Whether the changes of a key's two tables do not come through one slot.
-fn crosses(expansion: &Expansion<'_>, key: &Constraint) -> bool {
+pub(crate) fn crosses(expansion: &Expansion<'_>, key: &Constraint) -> bool {
     let tables = [Some(&key.table), key.references.as_ref()];
     let slots: BTreeSet<Option<&Ident>> =
         tables.into_iter().flatten().flat_map(|table| slots_of(expansion, table)).collect();

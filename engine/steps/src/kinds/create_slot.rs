@@ -5,14 +5,14 @@ use pgkedge_model::{
     Call, Draft, Each, Expansion, Failure, FailureClass, Finding, Fold, Item, Leaves, Object,
     Probe, Script, Server, Touch, Undo, quote_literal,
 };
-use pgkedge_postgres::{Row, Sql};
+use pgkedge_postgres::Row;
 use pgkedge_render::Block;
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
 use crate::fill::Fill;
 use crate::script;
-use crate::slots::{created, insist};
+use crate::slots::{created, decodable_since, insist, process_id};
 use crate::step::{NoParams, Step};
 use crate::streams::Stream;
 
@@ -63,12 +63,12 @@ impl Step for CreateSlot {
         if slot.existing {
             let rows = context.read(Server::Source).await?.rows(&texts.concat()).await?;
             fit(&name, rows.first())?;
-        } else {
-            let session = context.sql(Server::Source).await?;
-            let process_id = process_id(&session).await?;
-            let creating = session.execute(&texts[0]);
-            created(context, call, process_id, &name, creating).await?;
+            let since = decodable_since(context, call, &name).await?;
+            return Ok(json!({ "slot": name, "since": since }));
         }
+        let session = context.sql(Server::Source).await?;
+        let process_id = process_id(&session).await?;
+        created(context, call, process_id, &name, session.execute(&texts[0])).await?;
         Ok(json!({ "slot": name }))
     }
 
@@ -122,12 +122,6 @@ fn slot(context: &StepContext, call: &Call) -> Result<(Stream, String), Failure>
     let slot: Stream = context.member(&call.node, member)?;
     let name = slot.slot_name(context.tag());
     Ok((slot, name))
-}
-
-async fn process_id(session: &Sql) -> Result<i32, Failure> {
-    let rows = session.rows("select pg_catalog.pg_backend_pid()").await?;
-    let found = rows.first().and_then(|row| row.get(0)?.parse().ok());
-    found.ok_or_else(|| Failure::permanent("the source does not tell the session's process"))
 }
 
 /// Whether a slot that was there before can serve.

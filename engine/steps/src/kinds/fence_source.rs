@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::access::{self, Access, Noted, Writer};
 use crate::context::StepContext;
 use crate::step::{NoParams, Step};
+use crate::streams::Stream;
 use crate::{clients, script};
 
 /// How long a subscription has to come back to its slot, so that its role is known.
@@ -32,14 +33,8 @@ pub(crate) struct FenceSource;
 /// The only member of the step.
 #[derive(Serialize, Deserialize)]
 struct FenceMember {
-    slots: Vec<SlotName>,
-}
-
-/// A slot that a subscription of this run reads.
-#[derive(Serialize, Deserialize)]
-struct SlotName {
-    name: String,
-    existing: bool,
+    /// Subscriptions of this run read these.
+    slots: Vec<Stream>,
 }
 
 impl Step for FenceSource {
@@ -52,14 +47,9 @@ impl Step for FenceSource {
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let context = json!({ "database": expansion.facts.source.database.name });
-        let slots = expansion
-            .capture
-            .slots
-            .iter()
-            .map(|slot| SlotName { name: slot.name.as_str().to_owned(), existing: slot.existing });
         Ok(vec![Draft {
             key: String::new(),
-            params: json!(FenceMember { slots: slots.collect() }),
+            params: json!(FenceMember { slots: Stream::all(expansion) }),
             touches: vec![
                 Touch::write(Object::new("writes", Server::Source)),
                 Touch::write(Object::new("fence", Server::Source)),
@@ -93,7 +83,7 @@ impl Step for FenceSource {
         };
         fence.close(context, call, &session, &noted).await?;
         if context.settings().cutover.prepared_transactions == PreparedTransactions::Refuse {
-            clients::await_unprepared(context, call, &session).await?;
+            clients::await_unprepared(context, call, &reader).await?;
         }
         clients::end_all(context, call, &session, fence.end).await?;
         fence.settle_prepared(context, call, &session).await?;
@@ -258,11 +248,8 @@ async fn readers(
 fn readers_query(context: &StepContext, call: &Call) -> Result<Option<String>, Failure> {
     let Some(member) = call.node.members.first() else { return Ok(None) };
     let FenceMember { slots } = context.member(&call.node, member)?;
-    let name = |slot: &SlotName| {
-        let ours = format!("pgkedge_{}_{}", slot.name, context.tag());
-        quote_literal(if slot.existing { &slot.name } else { &ours })
-    };
-    let names: Vec<String> = slots.iter().map(name).collect();
+    let tag = context.tag();
+    let names: Vec<String> = slots.iter().map(|slot| quote_literal(&slot.slot_name(tag))).collect();
     let query = format!(
         "select s.slot_name, r.rolname, r.rolsuper from pg_catalog.pg_replication_slots s \
          left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid \

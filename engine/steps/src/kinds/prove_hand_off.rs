@@ -116,6 +116,18 @@ impl Proof<'_> {
             let fact = "changes up to its confirmed position are gone from it already";
             return Err(self.refused(fact).help(self.later()));
         }
+        self.written(row)
+    }
+
+    /// The position is one that the source has written, after all that the slot needs to decode.
+    fn written(&self, row: &Row) -> Result<(), Failure> {
+        if row.get(10) != Some("t") {
+            let fact = "its publications were not there yet, so that changes would be lost";
+            return Err(self.refused(fact).help(
+                "let pgkedge create the slot (leave out `existing: true`), and let capture begin \
+                 at the hand-off or now: `change_capture.from` in the plan",
+            ));
+        }
         if row.get(7) != Some("t") {
             let written = row.get(8).unwrap_or("none");
             let fact = format!("the source has written up to {written} only");
@@ -183,6 +195,19 @@ impl Proof<'_> {
 mod tests {
     use super::*;
     use crate::testing::{Sample, shown};
+
+    #[test]
+    fn one_that_was_there_must_not_begin_before_its_publications() {
+        let mut sample = Sample::default();
+        sample.slot("orders", Vec::new());
+        sample.capture.slots[0].existing = true;
+        let item = Item::Slot(&sample.capture.slots[0]);
+        let draft = sample.expand_item::<ProveHandOff>(item, json!({})).unwrap().remove(0);
+        let sql = shown(&draft.script.run).remove(0);
+        let guard = "‹slot:orders.since›::pg_catalog.pg_lsn <= ‹hand_off:lsn.lsn›";
+        assert!(sql.contains(guard), "{sql}");
+        assert!(sql.ends_with("where s.slot_name = 'orders'"), "{sql}");
+    }
 
     #[test]
     fn a_slot_is_held_against_the_position_that_another_step_gives() {

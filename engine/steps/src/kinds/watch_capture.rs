@@ -83,8 +83,9 @@ async fn begun(context: &StepContext, call: &Call, watch: &mut Watch) -> Result<
             Ok((flushed, seen)) => {
                 let begun = seen.iter().all(streams);
                 watch.take(flushed, seen, Instant::now());
+                watch.judged(context.tag())?;
                 if begun {
-                    return watch.judged(context.tag());
+                    return Ok(());
                 }
                 None
             }

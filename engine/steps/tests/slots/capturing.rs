@@ -298,11 +298,17 @@ fn node(spec: &KindSpec, params: &Value, draft: Draft) -> StepNode {
     }
 }
 
-/// The hand-off comes from the snapshot.
+/// The hand-off comes from the snapshot, what is known of a slot from its creation.
 fn settled(mut statements: Vec<Statement>) -> Vec<Statement> {
     for piece in statements.iter_mut().flat_map(|statement| &mut statement.text) {
-        if let Piece::Output { of: of @ OutputOf::Writer(_), .. } = piece {
-            *of = OutputOf::Step("capture/hold_snapshot/".into());
+        if let Piece::Output { of, .. } = piece
+            && let OutputOf::Writer(object) = of
+        {
+            let step = match object.0.split_once(':') {
+                Some(("slot", slot)) => format!("capture/create_slot/{slot}"),
+                _ => "capture/hold_snapshot/".to_owned(),
+            };
+            *of = OutputOf::Step(StepId(step));
         }
     }
     statements

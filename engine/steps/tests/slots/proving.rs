@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use pgkedge_model::{FailureClass, Server, Settings};
+use pgkedge_model::{FailureClass, Performer as _, Server, Settings};
 use pgkedge_sandbox::Replica;
 use serde_json::json;
 
-use crate::capturing::{Run, TAG, slot, value};
+use crate::capturing::{Run, TAG, Told, slot, value};
 
 async fn refused(run: &Run) -> String {
     let failure = run.perform("prove_hand_off").await.unwrap_err();
@@ -77,7 +77,28 @@ async fn a_slot_that_was_there_is_proved_and_left_alone() {
     for sql in anew {
         run.source.execute(sql).await.unwrap();
     }
-    let nodes = run.perform("create_slot").await.unwrap();
+    // A transaction that was open before the publications is none that the slot may begin in.
+    run.perform("create_publication").await.unwrap();
+    let writer = run.endpoint(Server::Source).sql("spanning").await.unwrap();
+    writer.execute("begin; insert into public.t values (1)").await.unwrap();
+    let early = run.ask("select pg_current_wal_insert_lsn()").await;
+    let node = run.nodes("create_slot", &json!({})).remove(0);
+    let told = Told::new();
+    let ending = async {
+        told.waits_for(&["slot mine", "`spanning`"]).await;
+        writer.execute("commit").await.unwrap();
+    };
+    let (created, ()) = tokio::join!(run.performer.perform(run.call(&node, 1, &told)), ending);
+    run.inputs.lock().unwrap().insert(node.id.clone(), created.unwrap());
+    let early = json!({ "lsn": early, "id": "1" });
+    run.inputs.lock().unwrap().insert("capture/hold_snapshot/".into(), early);
+    let failure = run.perform("prove_hand_off").await.unwrap_err();
+    assert!(failure.message.contains("its publications were not there yet"), "{failure:?}");
+    let held = run.hold().await;
+    run.perform("prove_hand_off").await.unwrap();
+    held.release().await;
+
+    let nodes = [node];
     run.undo(&nodes).await;
     run.perform("drop_capture").await.unwrap();
     assert_eq!(run.ask("select slot_name from pg_replication_slots").await, "mine");

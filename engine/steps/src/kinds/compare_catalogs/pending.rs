@@ -7,6 +7,7 @@ use pgkedge_model::{
 use pgkedge_verify::{ForeignKey, Pending};
 
 use super::{Values, Without};
+use crate::kinds::create_foreign_key::crosses;
 use crate::reading;
 
 /// From 14 on tables are split into ranges of pages.
@@ -47,13 +48,10 @@ pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
     }
 }
 
-/// Foreign keys between tables of two slots.
+/// Foreign keys that come after the drain.
 fn crossing_keys(expansion: &Expansion<'_>) -> Vec<ForeignKey> {
-    let slot = |table: &QualifiedName| reading::slot_of(expansion, table).map(|slot| &slot.name);
-    let is_crossing = |key: &&Constraint| {
-        let other = key.references.as_ref().and_then(slot);
-        key.kind == ConstraintKind::ForeignKey && other.is_some() && other != slot(&key.table)
-    };
+    let is_crossing =
+        |key: &&Constraint| key.kind == ConstraintKind::ForeignKey && crosses(expansion, key);
     let keys = expansion.facts.source.constraints.iter().filter(is_crossing);
     keys.map(|key| ForeignKey { table: key.table.clone(), name: key.name.clone() }).collect()
 }

@@ -167,8 +167,8 @@ pub(super) async fn target(question: &Question<'_>, sql: &Sql) -> Result<Vec<Fin
     }
     let number = question.capture.slots.len();
     let workers = "pg_catalog.pg_stat_subscription s where s.pid is not null";
-    let processes = "pg_catalog.pg_stat_activity a where a.backend_type like '%worker' \
-                     or a.backend_type = 'logical replication launcher'";
+    let processes = "pg_catalog.pg_stat_activity a where a.backend_type = 'parallel worker' \
+                     or a.backend_type like 'logical replication %'";
     let origins = match sql.server_version().major() {
         18.. => "max_active_replication_origins",
         _ => "max_replication_slots",

@@ -32,8 +32,7 @@ fn origin_and_enabling_are_one_transaction_and_the_position_is_the_slots_own() {
             format!(
                 "create subscription {of} connection ‹{CONNECTION}› publication \
                  pgkedge_changes_‹run›, pgkedge_logs_‹run› with (create_slot = false, slot_name = \
-                 '{of}', enabled = false, copy_data = false, streaming = off, \
-                 disable_on_error = true)"
+                 '{of}', enabled = false, copy_data = false, streaming = off)"
             ),
             format!(
                 "select pg_catalog.pg_replication_origin_advance('pg_' || s.oid, \
@@ -81,7 +80,7 @@ fn rows_under_policies_that_bind_their_owner_are_written_by_the_subscriptions_ow
     let table = sample.table(10, "public", "orders");
     (table.row_security, table.force_row_security) = (true, true);
     let create = draft(&sample, &slot("shop", &["changes"])).script.run[0].shown();
-    assert!(create.ends_with("disable_on_error = true, run_as_owner = true)"), "{create}");
+    assert!(create.ends_with("streaming = off, run_as_owner = true)"), "{create}");
 }
 
 #[test]

@@ -7,10 +7,14 @@ use pgkedge_model::{ByteSize, Failure, FailureClass, Lsn, OnBreach, RetainedWal,
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::streams::{Stream, StreamSeen, apply_help};
+use crate::streams::{Errors, Stream, StreamSeen, apply_failed};
 
 /// PostgreSQL starts a worker that has ended again every five seconds.
 const UNSTEADY: Duration = Duration::from_mins(1);
+/// Errors of a worker without a step forward: one is a connection that was lost.
+const ERRORS: u64 = 3;
+/// Two looks further apart say nothing of what was between them: a server was out of reach.
+const GAP: Duration = Duration::from_secs(30);
 
 /// The streams of a plan, over time.
 pub(super) struct Watch {
@@ -19,6 +23,7 @@ pub(super) struct Watch {
     /// When the source's log had come to where.
     samples: VecDeque<(Instant, Lsn)>,
     states: Vec<State>,
+    errors: Errors,
     warned: bool,
 }
 
@@ -40,7 +45,14 @@ pub(super) fn refused(message: String) -> Failure {
 
 impl Watch {
     pub(super) fn new(streams: Vec<Stream>, retained: RetainedWal) -> Self {
-        Self { streams, retained, samples: VecDeque::new(), states: Vec::new(), warned: false }
+        Self {
+            streams,
+            retained,
+            samples: VecDeque::new(),
+            states: Vec::new(),
+            errors: Errors::default(),
+            warned: false,
+        }
     }
 
     pub(super) fn streams(&self) -> &[Stream] {
@@ -62,7 +74,8 @@ impl Watch {
             let pid = |seen: &StreamSeen| seen.subscription.pid.clone();
             let same = before.as_ref().is_some_and(|before| pid(&before.seen) == pid(&seen));
             let steady = seen.stopped || (same && seen.subscription.pid.is_some());
-            let since = before.as_ref().map_or(now, |before| before.steady);
+            let recent = before.as_ref().filter(|before| now.duration_since(before.now) <= GAP);
+            let since = recent.map_or(now, |before| before.steady);
             self.states.push(State {
                 lag: self.behind(confirmed(&seen), flushed, now),
                 first: before.map_or(confirmed(&seen), |before| before.first),
@@ -83,21 +96,16 @@ impl Watch {
         now.duration_since(since)
     }
 
-    /// Fails when a worker does not stay: before 15 that is the only sign of a change that fails.
-    pub(super) fn judged(&self, tag: &RunTag) -> Result<(), Failure> {
+    /// Fails when a worker errs over and over, or does not stay: before 15 that is the only sign.
+    pub(super) fn judged(&mut self, tag: &RunTag) -> Result<(), Failure> {
+        let seen: Vec<StreamSeen> = self.states.iter().map(|state| state.seen.clone()).collect();
+        self.errors.check(tag, &self.streams, &seen, ERRORS)?;
         for (stream, state) in self.streams.iter().zip(&self.states) {
-            if state.now.duration_since(state.steady) <= UNSTEADY {
-                continue;
+            if state.now.duration_since(state.steady) > UNSTEADY {
+                let failure =
+                    apply_failed(&stream.subscription(tag), state.seen.subscription.errors);
+                return Err(failure.detail("no worker of it has stayed for a minute"));
             }
-            let name = stream.subscription(tag);
-            let errors = state.seen.subscription.errors;
-            let errors = errors.map_or_else(String::new, |errors| format!(" ({errors} errors)"));
-            return Err(refused(format!(
-                "subscription `{name}` of the target has had no worker for a minute that stays: \
-                 what it does fails each time{errors}"
-            ))
-            .detail("PostgreSQL writes the error to the target's server log, and nowhere else")
-            .help(apply_help(&name)));
         }
         Ok(())
     }
@@ -244,6 +252,29 @@ mod tests {
         let failure = watch.judged(&tag()).unwrap_err();
         assert_eq!(failure.class, FailureClass::Operator);
         assert!(failure.message.contains("`pgkedge_shop_1a2b3c4d`"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn errors_count_until_the_stream_moves() {
+        let (mut watch, now) = (watch(RetainedWal::default()), Instant::now());
+        let mut judged = |confirmed, errors| {
+            let mut seen = seen(Some("1"), confirmed, 90);
+            seen.subscription.errors = Some(errors);
+            watch.take(Lsn(90), vec![seen], now);
+            watch.judged(&tag()).is_ok()
+        };
+        let judged: Vec<bool> =
+            [(10, 5), (10, 7), (20, 8), (20, 10), (20, 11)].map(|(at, n)| judged(at, n)).into();
+        assert_eq!(judged, [true, true, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_judged_anew_after_its_server_was_out_of_reach() {
+        let (mut watch, start) = (watch(RetainedWal::default()), Instant::now());
+        for at in [0, 2, 90, 92] {
+            watch.take(Lsn(9), vec![seen(None, 1, 9)], after(start, at));
+            assert!(watch.judged(&tag()).is_ok(), "{at}");
+        }
     }
 
     #[tokio::test]
