@@ -117,17 +117,21 @@ fn is_taken_back(pipeline: Pipeline, seed: u64) {
 
 /// Does something that many times, and counts how often all was well.
 fn repeated(rounds: u64, one: impl Fn(u64) -> Report) -> Value {
-    let mut reports = Vec::new();
-    for _ in 0..rounds {
-        let seed = seed();
+    let first = seed();
+    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    for seed in (0..rounds).map(|round| first.wrapping_add(round)) {
         // What is wrong with a round has been printed; the others still tell how often.
-        reports.extend(catch_unwind(AssertUnwindSafe(|| one(seed))));
+        match catch_unwind(AssertUnwindSafe(|| one(seed))) {
+            Ok(report) => reports.push(report),
+            Err(_) => failed.push(seed),
+        }
     }
     let slowest = reports.iter().map(per_second).min().unwrap_or(0);
     let pauses = reports.iter().map(|report| report.longest_pause.as_millis());
     json!({
         "rounds": rounds,
         "equal": reports.len(),
+        "failed_seeds": failed,
         "transactions": reports.iter().map(|report| report.committed.len()).sum::<usize>(),
         "in_doubt": reports.iter().map(|report| report.in_doubt.len()).sum::<usize>(),
         "fewest_a_second": slowest,

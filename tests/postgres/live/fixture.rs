@@ -145,11 +145,19 @@ impl Live {
         })
     }
 
-    /// Kills the run at a moment that is none of its choice. It may have come to its end before.
+    /// Kills the run at a moment that is none of its choice, and sometimes pauses it before. It may have come to its end before.
     pub(crate) fn kill(&self, mut running: Background, random: &mut Random) {
         let moment = random.below(1_000);
         wait_for("its moment", || self.has_come_to(moment) || !running.is_running());
-        std::thread::sleep(Duration::from_millis(random.below(300)));
+        let mut wait = |most| std::thread::sleep(Duration::from_millis(random.below(most)));
+        wait(300);
+        if moment % 2 == 0 && running.is_running() {
+            // Its sessions stay open meanwhile, and nobody serves them.
+            running.signal("STOP");
+            wait(3_000);
+            running.signal("CONT");
+            wait(1_000);
+        }
         tell(&format!("killed when {moment} of 1,000 steps were done, or a little later"));
         running.killed();
     }
