@@ -30,13 +30,13 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
         identities: identities(expansion),
         // The two fences change them, and they are copied when the target is open.
         database: is_captured,
-        views: is_captured && !without.is_empty(),
+        views: is_captured && without.iter().any(|what| *what != Without::Values),
     }
 }
 
 /// Which values can be expected to be there.
 pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
-    if expansion.capture.is_empty() {
+    if expansion.capture.is_empty() && !without.contains(&Without::Values) {
         return Values::All;
     }
     if !without.is_empty() {
