@@ -139,10 +139,10 @@ fn repeated(rounds: u64, one: impl Fn(u64) -> Report) -> Value {
     })
 }
 
-/// Transactions of the source in a second, pauses included. Each writes four rows and more.
+/// Transactions in a second, while the source took any. Each writes four rows and more.
 fn per_second(report: &Report) -> u64 {
     let written = report.on.get(&Server::Source).copied().unwrap_or(0);
-    written * 1_000 / u64::try_from(report.on_source.as_millis()).unwrap_or(u64::MAX).max(1)
+    written * 1_000 / u64::try_from(report.at_work.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Leaves figures where the Makefile finds them, and fails unless every round was well.

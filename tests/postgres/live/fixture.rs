@@ -158,7 +158,7 @@ impl Live {
         wait_for("its moment", || self.has_come_to(moment) || !running.is_running());
         let mut wait = |most| std::thread::sleep(Duration::from_millis(random.below(most)));
         wait(300);
-        if moment % 2 == 0 && running.is_running() {
+        if moment.is_multiple_of(2) && running.is_running() {
             // Its sessions stay open meanwhile, and nobody serves them.
             running.signal("STOP");
             wait(3_000);
