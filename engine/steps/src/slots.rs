@@ -39,7 +39,7 @@ pub(crate) fn publications(sets: &[ReplicationSet]) -> Value {
     let written = |set: &ReplicationSet| match &set.publication {
         Some(publication) => {
             let listed = format!("\"{}\"", publication.as_str().replace('"', "\"\""));
-            json!({ "existing": publication, "listed": listed })
+            json!({ "created": null, "existing": publication, "listed": listed })
         }
         None => json!({ "created": set.name }),
     };

@@ -109,7 +109,8 @@ fn script(
         });
     }
     let options = options(member, major);
-    let context = json!({ "set": set.name, "tables": set.tables, "options": options });
+    let context =
+        json!({ "existing": null, "set": set.name, "tables": set.tables, "options": options });
     let statements =
         |block| script::alone(Server::Source, CreatePublication::KIND, block, &context);
     Ok(Script {
