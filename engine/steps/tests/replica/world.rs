@@ -285,6 +285,7 @@ fn captured(facts: &Facts) -> (Selection, Capture) {
     let set = ReplicationSet {
         name: all.clone(),
         slot: all.clone(),
+        publication: None,
         operations: Operation::ALL.into(),
         tables: tables.clone(),
         through_root: false,

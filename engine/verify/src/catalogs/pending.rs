@@ -16,6 +16,8 @@ pub struct Pending {
     pub event_triggers: bool,
     /// The user's own publications.
     pub publications: bool,
+    /// Publications of the source that the move captures by, although they were there before.
+    pub capturing: Vec<Ident>,
     /// These foreign keys are added later.
     pub foreign_keys: Vec<ForeignKey>,
     /// These are validated later.
@@ -49,7 +51,7 @@ impl Pending {
             "TRIGGER" | "RULE" => self.held_triggers && (is_held(entry) || self.is_late(entry)),
             "EVENT TRIGGER" => self.event_triggers,
             "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => {
-                self.publications
+                self.publications || self.capturing.iter().any(|name| name.as_str() == entry.name)
             }
             "FK CONSTRAINT" => keys.contains(&entry.oid),
             _ => false,

@@ -26,6 +26,7 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
         late_tables: late_tables(expansion).map(|table| table.name.clone()).collect(),
         event_triggers: lacks(Without::EventTriggers),
         publications: lacks(Without::Publications),
+        capturing: expansion.capture.sets().filter_map(|set| set.publication.clone()).collect(),
         foreign_keys: if lacks_keys { crossing.clone() } else { Vec::new() },
         // They are validated when the target is open.
         unvalidated: crossing,

@@ -203,6 +203,7 @@ fn capturing(change: impl FnOnce(&mut Sample)) -> Vec<String> {
         let set = ReplicationSet {
             name: all.clone(),
             slot: all.clone(),
+            publication: None,
             operations: Operation::ALL.into(),
             tables: vec![name("public", "orders")],
             through_root: false,
