@@ -29,8 +29,8 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
         unvalidated: crossing,
         identities: identities(expansion),
         // The two fences change them, and they are copied when the target is open.
-        database: is_captured,
-        views: is_captured && !without.is_empty(),
+        database: is_captured || lacks(Without::DatabaseSettings),
+        views: is_captured && lacks_objects(without),
     }
 }
 
@@ -39,13 +39,17 @@ pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
     if expansion.capture.is_empty() {
         return Values::All;
     }
-    if !without.is_empty() {
+    if lacks_objects(without) {
         return Values::Nothing;
     }
     match expansion.settings.cutover.verify {
         CutoverVerify::Full => Values::Final(Some(VerifyMethod::Digest)),
         CutoverVerify::Counts | CutoverVerify::None => Values::Final(None),
     }
+}
+
+fn lacks_objects(without: &[Without]) -> bool {
+    without.iter().any(|what| *what != Without::DatabaseSettings)
 }
 
 /// Foreign keys that come after the drain.
