@@ -89,18 +89,25 @@ impl Live {
     }
 
     pub(crate) fn plan(&self) -> PathBuf {
-        self.plan_with("")
+        self.plan_with("prepared_transactions: rollback")
     }
 
-    /// The plan with further fields.
-    pub(crate) fn plan_with(&self, more: &str) -> PathBuf {
-        let fields = format!("{THREE_SLOTS}{}{more}", self.pipeline.fields());
+    /// The plan with another cutover.
+    pub(crate) fn plan_with(&self, cutover: &str) -> PathBuf {
+        let fields = self.pipeline.fields();
+        let fields = format!("{THREE_SLOTS}{fields}cutover: {{ {cutover} }}\n");
         self.moved.plan_of(self.pipeline.name(), &fields)
     }
 
     /// Starts the writers. At the target they wait.
     pub(crate) fn write(&self, seed: u64) -> Writers {
-        let workload = Workload { seed, rate: 650, target: Gate::Held, ..Workload::default() };
+        let workload = Workload {
+            seed,
+            rate: 650,
+            target: Gate::Held,
+            limit: Duration::from_mins(15),
+            ..Workload::default()
+        };
         self.runtime.block_on(Writers::start(&self.application, workload)).expect("they start")
     }
 

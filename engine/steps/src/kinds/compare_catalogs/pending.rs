@@ -36,6 +36,9 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
 
 /// Which values can be expected to be there.
 pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
+    if without.contains(&Without::Values) {
+        return Values::Nothing;
+    }
     if expansion.capture.is_empty() {
         return Values::All;
     }
@@ -49,7 +52,8 @@ pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
 }
 
 fn lacks_objects(without: &[Without]) -> bool {
-    without.iter().any(|what| *what != Without::DatabaseSettings)
+    let is_object = |what: &Without| !matches!(what, Without::DatabaseSettings | Without::Values);
+    without.iter().any(is_object)
 }
 
 /// Foreign keys that come after the drain.
