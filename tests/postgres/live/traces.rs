@@ -44,6 +44,12 @@ impl Traces {
         assert_eq!(self.target.iter().find(left), None, "target");
     }
 
+    /// After a cleanup before the cutover: nothing of the capture is left, and the source is as it was.
+    pub(crate) fn assert_cleaned(&self, before: &Self) {
+        self.assert_moved(before);
+        assert_eq!(self.source, before.source, "source");
+    }
+
     /// After an abort: both are as they were.
     pub(crate) fn assert_untouched(&self, before: &Self) {
         assert_eq!(self.source, before.source, "source");
