@@ -3,7 +3,7 @@
 mod cutover;
 mod equality;
 mod fixture;
-mod traces;
+pub(crate) mod traces;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
