@@ -54,6 +54,17 @@ pub async fn introspect(endpoint: &Endpoint, application: &str) -> Result<Catalo
     Ok(catalog)
 }
 
+/// Reads the catalog of a database without its archive, which takes far longer than all the rest.
+pub async fn introspect_facts(endpoint: &Endpoint, application: &str) -> Result<Catalog, Failure> {
+    let sql = endpoint.sql(application).await?;
+    let reader = Reader { sql: &sql, version: sql.server_version() };
+    sql.execute("begin isolation level repeatable read read only; set local lock_timeout = '60s'")
+        .await?;
+    let catalog = read_catalog(&reader).await?;
+    sql.execute("commit").await?;
+    Ok(catalog)
+}
+
 /// Reads the facts of a server alone, for one whose databases are known: a replica's are those of
 /// its primary.
 pub async fn introspect_server(

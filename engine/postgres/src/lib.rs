@@ -26,7 +26,7 @@ pub use archive::WITHHELD_OPTIONS;
 pub use cancel::Canceller;
 pub use dump::DumpEnvironment;
 pub use endpoint::Endpoint;
-pub use introspect::{introspect, introspect_server};
+pub use introspect::{introspect, introspect_facts, introspect_server};
 pub use ledger::Ledger;
 pub use libpq::Conninfo;
 pub use pins::shown_pins;

@@ -37,7 +37,6 @@ groups:
       - back_office.basket
     slot: back_office
   - { name: counter, tables: [\"*\"], slot: counter }
-cutover: { prepared_transactions: rollback }
 ";
 
 /// An application that knows two servers, as behind a pooler that changes over from one to the other.

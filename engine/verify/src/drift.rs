@@ -35,13 +35,53 @@ impl fmt::Display for Moved {
     }
 }
 
-/// Compares a database with what it was.
-pub fn drift(compiled: &Catalog, now: &Catalog, scope: DriftScope<'_>) -> Vec<Moved> {
+/// Compares a database with what it was, as far as can be told without its archive: tables and their
+/// columns, types, indexes, constraints, sequences, extensions.
+pub fn drift_of_facts(compiled: &Catalog, now: &Catalog, scope: DriftScope<'_>) -> Vec<Moved> {
+    let mut moved = facts(compiled, now, scope);
+    let is_kept = |table: &QualifiedName| !scope.excluded.contains(table);
+    let definitions = |catalog: &Catalog| -> BTreeMap<String, String> {
+        let indexes = catalog.indexes.iter().filter(|index| is_kept(&index.table));
+        let indexes =
+            indexes.map(|index| (format!("index {}", index.name), index.definition.clone()));
+        let constraints = catalog.constraints.iter().filter(|one| is_kept(&one.table));
+        let constraints = constraints.map(|one| {
+            (format!("constraint {} on {}", one.name, one.table), one.definition.clone())
+        });
+        let sequences = catalog.sequences.iter();
+        let sequences =
+            sequences.map(|one| (format!("sequence {}", one.name), one.type_name.clone()));
+        indexes.chain(constraints).chain(sequences).collect()
+    };
+    let (before, after) = (definitions(compiled), definitions(now));
+    let objects: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for object in objects {
+        match (before.get(object), after.get(object)) {
+            (Some(before), Some(after)) if before != after => {
+                push(&mut moved, object, &format!("was `{before}`, is `{after}`"));
+            }
+            (Some(_), None) => push(&mut moved, object, "is gone"),
+            (None, Some(_)) => push(&mut moved, object, "is new"),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+    moved.sort();
+    moved.dedup();
+    moved
+}
+
+fn facts(compiled: &Catalog, now: &Catalog, scope: DriftScope<'_>) -> Vec<Moved> {
     let mut moved = Vec::new();
     tables(compiled, now, scope, &mut moved);
     validity(compiled, now, scope, &mut moved);
     types(compiled, now, &mut moved);
     extensions(compiled, now, &mut moved);
+    moved
+}
+
+/// Compares a database with what it was.
+pub fn drift(compiled: &Catalog, now: &Catalog, scope: DriftScope<'_>) -> Vec<Moved> {
+    let mut moved = facts(compiled, now, scope);
     // A table that has moved is told column by column.
     let told: BTreeSet<String> =
         moved.iter().map(|moved| format!("TABLE {}", moved.object)).collect();

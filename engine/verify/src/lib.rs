@@ -18,7 +18,7 @@ pub use canary::{Canary, canary_query, canary_types};
 pub use catalogs::{ForeignKey, Pending, Scope, compare_catalogs};
 pub use difference::{Comparison, Difference};
 pub use digest::{Digest, batch_query, compare_digests, digest_query, evaluated_query};
-pub use drift::{DriftScope, Moved, drift};
+pub use drift::{DriftScope, Moved, drift, drift_of_facts};
 pub use hashing::{DigestPlan, RowHash};
 pub use large_objects::{compare_large_objects, differing_large_objects};
 pub use materialized_views::compare_materialized_views;

@@ -13,23 +13,43 @@ use pgkedge_model::{
     QualifiedName, RunTag, Script, Server, Settings, Severity, StepGraph,
 };
 use pgkedge_postgres::Sql;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
-use crate::step::{NoParams, Step};
+use crate::step::Step;
 
 /// How many names a finding lists.
 const LISTED: usize = 5;
 
 pub(crate) struct Preflight;
 
+/// What the target's database holds before the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Beforehand {
+    #[default]
+    Nothing,
+    /// All that the source has: something else has brought it there.
+    Everything,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PreflightParams {
+    /// What the target's database holds before the run.
+    target_holds: Beforehand,
+}
+
 /// What is known at run time.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct MemberParams {
     excluded: Vec<QualifiedName>,
     #[serde(default)]
     capture: Capture,
+    #[serde(default)]
+    target_holds: Beforehand,
 }
 
 impl Step for Preflight {
@@ -39,12 +59,16 @@ impl Step for Preflight {
     const LEAVES: Leaves = Leaves::Nothing;
     const WORKER: bool = false;
     const SERVERS: &'static [Server] = &[Server::Source, Server::Target];
-    type Params = NoParams;
+    type Params = PreflightParams;
 
-    fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
+    fn expand(
+        params: &PreflightParams,
+        expansion: &Expansion<'_>,
+    ) -> Result<Vec<Draft>, Vec<Finding>> {
         let params = MemberParams {
             excluded: expansion.selection.excluded.clone(),
             capture: expansion.capture.clone(),
+            target_holds: params.target_holds,
         };
         Ok(vec![Draft {
             key: String::new(),
@@ -58,17 +82,19 @@ impl Step for Preflight {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let (mut excluded, mut capture) = (Vec::new(), Capture::default());
+        let mut asked = MemberParams::default();
         for member in &call.node.members {
             let params: MemberParams = context.member(&call.node, member)?;
-            excluded.extend(params.excluded);
-            capture.slots.extend(params.capture.slots);
+            asked.excluded.extend(params.excluded);
+            asked.capture.slots.extend(params.capture.slots);
+            asked.target_holds = params.target_holds;
         }
         let question = Question {
             facts: context.facts(),
             settings: context.settings(),
-            excluded: &excluded,
-            capture: &capture,
+            excluded: &asked.excluded,
+            capture: &asked.capture,
+            target_holds: asked.target_holds,
             run: Some(context.tag()),
         };
         let source = context.read(Server::Source).await?;
@@ -95,6 +121,7 @@ pub struct Question<'a> {
     pub excluded: &'a [QualifiedName],
     /// Empty where the plan captures no changes.
     pub capture: &'a Capture,
+    pub target_holds: Beforehand,
     /// The run that asks, whose own traces are fine; none outside of a run.
     pub run: Option<&'a RunTag>,
 }
@@ -110,12 +137,13 @@ impl Question<'_> {
     }
 }
 
-/// What a compiled plan captures, as its preflight was told.
-pub fn captured(graph: &StepGraph) -> Capture {
+/// What a compiled plan captures, and what its target holds before, as its preflight was told.
+pub fn captured(graph: &StepGraph) -> (Capture, Beforehand) {
     let preflights = graph.steps().filter(|step| step.kind == Preflight::KIND);
     let mut params = preflights.flat_map(|step| &step.members).map(|member| &member.params);
     let params = params.find_map(|params| serde_json::from_value(params.clone()).ok());
-    params.map(|MemberParams { capture, .. }| capture).unwrap_or_default()
+    let MemberParams { capture, target_holds, .. } = params.unwrap_or_default();
+    (capture, target_holds)
 }
 
 /// A session on each server that is checked.

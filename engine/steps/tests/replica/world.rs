@@ -13,7 +13,7 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::{Endpoint, Sql, introspect};
 use pgkedge_sandbox::{Cluster, Options, Replica, Sandbox, Temporary};
-use pgkedge_steps::{Question, Sessions, SharedEpoch, StepPerformer, kinds};
+use pgkedge_steps::{Beforehand, Question, Sessions, SharedEpoch, StepPerformer, kinds};
 use serde_json::{Value, json};
 
 const STATE: &str = "select pg_get_wal_replay_pause_state()";
@@ -104,6 +104,7 @@ impl World {
             settings: &self.header.settings,
             excluded: &[],
             capture,
+            target_holds: Beforehand::Nothing,
             run: None,
         };
         let sessions =

@@ -7,6 +7,7 @@ use pgkedge_model::{
 use pgkedge_verify::{ForeignKey, Pending};
 
 use super::{Values, Without};
+use crate::kinds::copy_schema::late_tables;
 use crate::kinds::create_foreign_key::crosses;
 use crate::reading;
 
@@ -22,6 +23,7 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
     let lacks_keys = lacks(Without::CrossingForeignKeys);
     Pending {
         held_triggers: lacks(Without::HeldTriggers),
+        late_tables: late_tables(expansion).map(|table| table.name.clone()).collect(),
         event_triggers: lacks(Without::EventTriggers),
         publications: lacks(Without::Publications),
         capturing: expansion.capture.sets().filter_map(|set| set.publication.clone()).collect(),
@@ -31,13 +33,13 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
         identities: identities(expansion),
         // The two fences change them, and they are copied when the target is open.
         database: is_captured,
-        views: is_captured && !without.is_empty(),
+        views: is_captured && without.iter().any(|what| *what != Without::Values),
     }
 }
 
 /// Which values can be expected to be there.
 pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
-    if expansion.capture.is_empty() {
+    if expansion.capture.is_empty() && !without.contains(&Without::Values) {
         return Values::All;
     }
     if !without.is_empty() {

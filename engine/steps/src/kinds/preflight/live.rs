@@ -4,7 +4,7 @@ use pgkedge_model::{Failure, Finding, Server};
 use pgkedge_postgres::{Row, Sql};
 
 use super::servers::wanted_sessions;
-use super::{Question, listed, object, on};
+use super::{Beforehand, Question, listed, object, on};
 use crate::scan;
 
 pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Finding>, Failure> {
@@ -21,8 +21,10 @@ pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Fin
 
 pub(super) async fn target(question: &Question<'_>, sql: &Sql) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    findings.extend(not_empty(sql).await?);
-    findings.extend(large_objects(sql).await?);
+    if question.target_holds == Beforehand::Nothing {
+        findings.extend(not_empty(sql).await?);
+        findings.extend(large_objects(sql).await?);
+    }
     findings.extend(other_runs(question, sql).await?);
     findings.extend(privileges(question, sql).await?);
     findings.extend(free_connections(question, Server::Target, sql).await?);

@@ -12,6 +12,7 @@ fn codes(sample: &Sample) -> Vec<String> {
         settings: &sample.settings,
         excluded: &sample.selection.excluded,
         capture: &sample.capture,
+        target_holds: Beforehand::Nothing,
         run: None,
     };
     let is_serious = |finding: &Finding| finding.severity > Severity::Note;
