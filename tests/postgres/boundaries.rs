@@ -81,7 +81,8 @@ fn a_position_that_the_slot_or_the_source_does_not_have_is_refused() {
 
     let boundary = Boundary::new(&moved, [&both(1), &both(2), &both(3)]);
     let confirmed = boundary.commits[1].end;
-    let advance = format!("select end_lsn from pg_replication_slot_advance('there', '{confirmed}')");
+    let advance =
+        format!("select end_lsn from pg_replication_slot_advance('there', '{confirmed}')");
     assert_eq!(moved.sql(Side::Source, &advance), confirmed.to_string());
     let from = boundary.commits[0].end;
     let said = run_from(&moved, from).expect(1).stderr;
