@@ -10,6 +10,7 @@ mod documents;
 mod dry_run;
 mod edits;
 mod full_load;
+mod generations;
 mod interruptions;
 mod kills;
 mod live;
