@@ -143,11 +143,9 @@ impl Run {
 
     /// Slots that started over, and how often they have by now.
     fn voided(&self) -> Vec<(String, u32)> {
-        let voided = self.records.iter().filter_map(|record| match record {
-            Record::GroupVoided { group, generation } => {
-                Some((group.as_str().to_owned(), *generation))
-            }
-            _ => None,
+        let voided = self.records.iter().filter_map(|record| {
+            let Record::GroupVoided { group, generation } = record else { return None };
+            Some((group.as_str().to_owned(), *generation))
         });
         voided.collect()
     }
@@ -195,9 +193,9 @@ fn scope(node: &StepNode) -> Option<&str> {
 }
 
 fn last_output<'a>(records: &'a [Record], id: &StepId) -> Option<&'a Value> {
-    records.iter().rev().find_map(|record| match record {
-        Record::StepSucceeded { step, output, .. } if step == id => Some(output),
-        _ => None,
+    records.iter().rev().find_map(|record| {
+        let Record::StepSucceeded { step, output, .. } = record else { return None };
+        (step == id).then_some(output)
     })
 }
 

@@ -113,11 +113,10 @@ fn resumed(live: &Live, failpoint: &str) -> Ended {
 fn is_open(live: &Live, side: Side) -> bool {
     let database = &live.moved.cluster(side).database;
     let sql = format!(
-        "select has_database_privilege('{}', '{database}', 'connect') and not exists (
+        "select has_database_privilege('{APPLICATION_ROLE}', '{database}', 'connect') and not exists (
            select from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
             where d.datname = '{database}' and s.setrole = 0
-              and s.setconfig @> array['default_transaction_read_only=on'])",
-        APPLICATION_ROLE
+              and s.setconfig @> array['default_transaction_read_only=on'])"
     );
     live.moved.sql_in(side, "postgres", &sql) == "t"
 }
