@@ -51,7 +51,7 @@ fn is_loaded_again(pipeline: Pipeline) {
     assert_eq!(parts.iter().find(missing), None);
     then.assert_later(&first, &BTreeSet::from([AGAIN]));
 
-    assert_equal(&live.moved);
+    assert_equal(&live);
     let report = live.end_on_target(writers);
     let proof = live.proof(&report, crate::harness::Side::Target);
     assert!(proof.is_right(), "{proof:?}");
@@ -90,7 +90,7 @@ fn a_kill_starts_over_what_was_not_finished_on_the_snapshot_and_nothing_else() {
     assert_eq!(scopes, unfinished);
     then.assert_later(&first, &unfinished);
 
-    assert_equal(&live.moved);
+    assert_equal(&live);
     let report = live.end_on_target(writers);
     let proof = live.proof(&report, crate::harness::Side::Target);
     assert!(proof.is_right(), "{proof:?}");

@@ -82,7 +82,7 @@ fn moves_alive(pipeline: Pipeline, seed: u64, options: &Options) -> Report {
     live.kill(running, &mut Random::new(seed));
     live.moved.of_run(&["resume"]).expect(0);
     // The source is closed, and the writers wait at the target: nobody writes.
-    assert_equal(&live.moved);
+    assert_equal(&live);
     let report = live.end_on_target(writers);
     let proof = live.proof(&report, Side::Target);
     assert!(proof.is_right(), "{proof:?}");
@@ -117,17 +117,21 @@ fn is_taken_back(pipeline: Pipeline, seed: u64) {
 
 /// Does something that many times, and counts how often all was well.
 fn repeated(rounds: u64, one: impl Fn(u64) -> Report) -> Value {
-    let mut reports = Vec::new();
-    for _ in 0..rounds {
-        let seed = seed();
+    let first = seed();
+    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    for seed in (0..rounds).map(|round| first.wrapping_add(round)) {
         // What is wrong with a round has been printed; the others still tell how often.
-        reports.extend(catch_unwind(AssertUnwindSafe(|| one(seed))));
+        match catch_unwind(AssertUnwindSafe(|| one(seed))) {
+            Ok(report) => reports.push(report),
+            Err(_) => failed.push(seed),
+        }
     }
     let slowest = reports.iter().map(per_second).min().unwrap_or(0);
     let pauses = reports.iter().map(|report| report.longest_pause.as_millis());
     json!({
         "rounds": rounds,
         "equal": reports.len(),
+        "failed_seeds": failed,
         "transactions": reports.iter().map(|report| report.committed.len()).sum::<usize>(),
         "in_doubt": reports.iter().map(|report| report.in_doubt.len()).sum::<usize>(),
         "fewest_a_second": slowest,
@@ -135,10 +139,10 @@ fn repeated(rounds: u64, one: impl Fn(u64) -> Report) -> Value {
     })
 }
 
-/// Transactions of the source in a second, pauses included. Each writes four rows and more.
+/// Transactions in a second, while the source took any. Each writes four rows and more.
 fn per_second(report: &Report) -> u64 {
     let written = report.on.get(&Server::Source).copied().unwrap_or(0);
-    written * 1_000 / u64::try_from(report.on_source.as_millis()).unwrap_or(u64::MAX).max(1)
+    written * 1_000 / u64::try_from(report.at_work.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Leaves figures where the Makefile finds them, and fails unless every round was well.

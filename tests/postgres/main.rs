@@ -4,6 +4,7 @@ mod background;
 mod harness;
 mod sweep;
 
+mod boundaries;
 mod conformance;
 mod differences;
 mod documents;

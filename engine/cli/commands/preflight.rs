@@ -21,13 +21,13 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<Exit, Stop> {
     let endpoints = plans::endpoints(&plan.databases, &plans::absolute(&args.plan)?);
     let facts = plans::introspected(&endpoints).await?;
     let compiled = plans::compiled(&plan, &facts)?;
-    let (capture, target) = pgkedge_steps::told(&compiled.graph);
+    let (capture, target_holds) = pgkedge_steps::captured(&compiled.graph);
     let question = Question {
         facts: &facts,
         settings: &plan.settings,
         excluded: &compiled.selection.excluded,
         capture: &capture,
-        target,
+        target_holds,
         run: None,
     };
     let source = endpoints[&Server::Source].sql("pgkedge:read").await?;

@@ -86,6 +86,7 @@ pub(crate) fn compile_request(
     let expanded = passes::expand(request.phases, kinds, &scene, &mut findings);
     let idle = passes::idle_services(&expanded);
     let units = passes::chain(expanded);
+    findings.extend(rules::no_way_back(request.phases, &units));
     let edges = passes::derive_edges(&units, &idle, &mut findings);
     // Everything so far reports side by side; a graph of a plan with errors would only mislead.
     if findings.iter().any(Finding::is_error) {

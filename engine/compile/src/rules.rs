@@ -22,8 +22,8 @@ pub(crate) use groups::{groups_without_tables, tables_in_no_group, tables_in_two
 pub(crate) use partitions::partitions_without_parent;
 pub(crate) use patterns::unmatched_patterns;
 pub(crate) use steps::{
-    no_service, no_writer, services_that_nothing_stops, steps_wait_for_each_other, two_of_one_key,
-    unknown_kind,
+    no_service, no_way_back, no_writer, services_that_nothing_stops, steps_wait_for_each_other,
+    two_of_one_key, unknown_kind,
 };
 
 /// Names that a message lists before it only counts.

@@ -30,12 +30,16 @@ pub struct Slot {
     pub sets: Vec<ReplicationSet>,
 }
 
-/// A publication on the source, named `pgkedge_<name>_<tag>`: which operations of which tables a
-/// slot carries.
+/// A publication on the source: which operations of which tables a slot carries.
+///
+/// One that pgkedge creates is named `pgkedge_<name>_<tag>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplicationSet {
     pub name: Ident,
     pub slot: Ident,
+    /// The publication that was there before the run: it is taken as it is, and stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Ident>,
     /// Never empty.
     pub operations: BTreeSet<Operation>,
     /// As they are published: sorted, roots instead of their partitions where `through_root`.
@@ -59,6 +63,13 @@ pub enum Operation {
 impl Operation {
     /// All four.
     pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate];
+}
+
+impl Slot {
+    /// Whether any of its publications is created by the run.
+    pub fn publishes_anew(&self) -> bool {
+        self.sets.iter().any(|set| set.publication.is_none())
+    }
 }
 
 impl Capture {

@@ -40,7 +40,8 @@ pub struct SecretError {
     pub reason: String,
 }
 
-/// Looks secrets up, anew at every call, so that a rotated one is found. Implemented by `cli` alone.
+/// Looks secrets up, anew at every call, so that a rotated one is found. Implemented by
+/// `cli`, and by the sandbox for the files that it writes itself.
 pub trait Secrets: Send + Sync {
     /// The secret behind `Env`, `File` and `Command`. `Service` is resolved by `postgres`.
     fn resolve(&self, reference: &SecretRef) -> Result<SecretString, SecretError>;

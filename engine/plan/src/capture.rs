@@ -26,6 +26,8 @@ pub struct SlotPlan {
 pub struct SetPlan {
     pub name: Ident,
     pub slot: Ident,
+    /// The publication that was there before the run; none where the run creates one.
+    pub publication: Option<Ident>,
     /// Never empty.
     pub operations: BTreeSet<Operation>,
     /// Where it stands in the plan; none for one that is implied.
@@ -91,9 +93,13 @@ impl CapturePlan {
         }
         let taken = |name: &str| self.sets.iter().any(|set| set.name.as_str() == name);
         let name = free_name(slot.as_str(), "all", taken);
-        let set =
-            SetPlan { name: name.clone(), slot, operations: Operation::ALL.into(), pointer: None };
-        self.sets.push(set);
+        self.sets.push(SetPlan {
+            name: name.clone(),
+            slot,
+            publication: None,
+            operations: Operation::ALL.into(),
+            pointer: None,
+        });
         name
     }
 }
@@ -130,6 +136,7 @@ fn sets(document: &PlanDocument) -> Vec<SetPlan> {
     let sets = document.replication_sets.iter().map(|(name, set)| SetPlan {
         name: ident(name),
         slot: ident(&set.slot),
+        publication: set.publication.as_deref().map(ident),
         operations: set.operations.clone(),
         pointer: Some(format!("/replication_sets/{name}")),
     });
@@ -146,5 +153,5 @@ fn crossing_foreign_keys(document: &PlanDocument) -> Vec<CrossingKey> {
 }
 
 fn ident(name: &str) -> Ident {
-    Ident::new(name).expect("the rule about names of slots checked it")
+    Ident::new(name).expect("a rule about names checked it")
 }

@@ -27,6 +27,7 @@ pub(crate) struct SetView<'a> {
     pub(crate) pointer: String,
     pub(crate) name: &'a str,
     pub(crate) slot: Option<TextView<'a>>,
+    pub(crate) publication: Option<TextView<'a>>,
     pub(crate) operations: BTreeSet<Operation>,
 }
 
@@ -84,7 +85,8 @@ fn slot<'a>((pointer, name, value): (String, &'a str, &'a Value)) -> SlotView<'a
 }
 
 fn set<'a>((pointer, name, value): (String, &'a str, &'a Value)) -> SetView<'a> {
-    let slot = value.as_object().and_then(|fields| text(&pointer, fields, "slot"));
+    let field = |name| value.as_object().and_then(|fields| text(&pointer, fields, name));
+    let (slot, publication) = (field("slot"), field("publication"));
     let operations = match value.get("operations").and_then(Value::as_array) {
         Some(operations) => {
             let known = |operation: &Value| serde_json::from_value(operation.clone()).ok();
@@ -92,7 +94,7 @@ fn set<'a>((pointer, name, value): (String, &'a str, &'a Value)) -> SetView<'a> 
         }
         None => Operation::ALL.into(),
     };
-    SetView { pointer, name, slot, operations }
+    SetView { pointer, name, slot, publication, operations }
 }
 
 fn groups(document: &Value) -> Vec<GroupView<'_>> {

@@ -46,6 +46,7 @@ codes! {
     UNKNOWN_PART = "plan::unknown_part";
     BROKEN_WINDOW = "plan::broken_window";
     SLOT_NAME = "plan::slot_name";
+    PUBLICATION_NAME = "plan::publication_name";
     UNKNOWN_SLOT = "plan::unknown_slot";
     UNUSED_SLOT = "plan::unused_slot";
     UNKNOWN_SET = "plan::unknown_replication_set";
@@ -57,6 +58,8 @@ codes! {
     REPEATED_OPERATION = "plan::repeated_operation";
     NOTHING_CAPTURED = "plan::nothing_captured";
     LSN_WITHOUT_SLOT = "plan::lsn_without_slot";
+    LSN_WITHOUT_PUBLICATION = "plan::lsn_without_publication";
+    NO_HAND_OFF = "plan::no_hand_off";
     MALFORMED_FOREIGN_KEY = "plan::malformed_foreign_key";
     MISSING_REPLICA = "plan::missing_replica";
     UNUSED_REPLICA = "plan::unused_replica";

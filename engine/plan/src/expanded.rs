@@ -53,7 +53,10 @@ fn add_capture(document: &mut Value, capture: &CapturePlan) {
         |slot: &SlotPlan| (slot.name.as_str().to_owned(), json!({ "existing": slot.existing }));
     document["slots"] = Value::Object(capture.slots.iter().map(slot).collect());
     let set = |set: &SetPlan| {
-        let written = json!({ "slot": set.slot.as_str(), "operations": set.operations });
+        let mut written = json!({ "slot": set.slot.as_str(), "operations": set.operations });
+        if let Some(publication) = &set.publication {
+            written["publication"] = json!(publication);
+        }
         (set.name.as_str().to_owned(), written)
     };
     document["replication_sets"] = Value::Object(capture.sets.iter().map(set).collect());

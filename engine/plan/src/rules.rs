@@ -10,6 +10,7 @@ mod duplicate_name;
 mod each;
 mod from_target;
 mod group_slot;
+mod hand_off;
 mod kind;
 mod literal_lsn;
 mod literal_password;
@@ -18,6 +19,7 @@ mod nothing_captured;
 mod operations;
 mod pattern;
 mod pipeline;
+mod publication;
 mod removal;
 mod replica;
 mod secret_reference;
@@ -73,11 +75,13 @@ const OF_PLANS: &[Rule] = &[
     database::check,
     from_target::check,
     group_slot::check,
+    hand_off::check,
     literal_lsn::check,
     nothing_captured::check,
     operations::check,
     pattern::check,
     pipeline::check,
+    publication::check,
     removal::check,
     replica::check,
     secret_reference::check,

@@ -145,6 +145,11 @@ pub(crate) struct SetText {
     /// The slot that carries it.
     #[schemars(extend("examples" = ["orders"]))]
     pub(crate) slot: String,
+    /// The publication of that name is there already, is taken as it is, and stays when the run is
+    /// over. It publishes exactly the tables of the groups. Left out: the run creates one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("examples" = ["orders_changes"]))]
+    pub(crate) publication: Option<String>,
     /// Left out: all four.
     #[serde(default = "all_operations")]
     #[schemars(length(min = 1))]

@@ -60,7 +60,6 @@ pub struct Writers {
     shared: Arc<Shared>,
     seed: u64,
     first: u64,
-    began: Instant,
 }
 
 /// What the writers know, all of them together.
@@ -80,8 +79,8 @@ pub struct Report {
     pub late: u64,
     /// The longest time without an acknowledged commit, less what the writers were held at the target.
     pub longest_pause: Duration,
-    /// From the start to the last commit that the source acknowledged.
-    pub on_source: Duration,
+    /// For how long the source took writes: pauses of a second and more are left out.
+    pub at_work: Duration,
 }
 
 #[derive(Debug)]
@@ -135,12 +134,11 @@ impl Writers {
     }
 
     fn spawn(application: &Application, workload: &Workload, bounds: Bounds, first: u64) -> Self {
-        let began = Instant::now();
         let shared = Arc::new(Shared {
             tally: Mutex::default(),
             gate: watch::Sender::new(workload.target),
             stopped: watch::Sender::new(false),
-            deadline: began + workload.limit,
+            deadline: Instant::now() + workload.limit,
         });
         let mut tasks = JoinSet::new();
         for writer in 0..workload.writers {
@@ -155,7 +153,7 @@ impl Writers {
             };
             tasks.spawn(writer.run());
         }
-        Self { tasks, shared, seed: workload.seed, first, began }
+        Self { tasks, shared, seed: workload.seed, first }
     }
 
     /// Lets those that wait at the target write there.
@@ -183,7 +181,7 @@ impl Writers {
             on: tally.on,
             refusals: tally.refusals,
             late: tally.late,
-            on_source: tally.last_on_source.map_or(Duration::ZERO, |last| last - self.began),
+            at_work: tally.at_work,
         }
     }
 }

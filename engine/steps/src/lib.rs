@@ -37,7 +37,7 @@ pub use context::SharedEpoch;
 pub use fence::{Claim, ServerFence};
 pub use identity::same_database;
 pub use kinds::kinds;
-pub use kinds::preflight::{Holding, Question, Sessions, findings as preflight, told};
+pub use kinds::preflight::{Beforehand, Question, Sessions, captured, findings as preflight};
 pub use performer::StepPerformer;
 pub use scan::{LedgerSeen, Leftover, LiveSessions, SlotSeen, remove, scan};
 pub use sessions::SessionSeen;

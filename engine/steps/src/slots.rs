@@ -4,8 +4,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use pgkedge_model::{Call, Failure, FailureClass, RunTag, Server, quote_literal};
+use pgkedge_model::{Call, Failure, FailureClass, ReplicationSet, RunTag, Server, quote_literal};
 use pgkedge_postgres::{Row, Sql};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::context::StepContext;
@@ -20,6 +21,27 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// names of slots and sets are small letters, digits and underscores.
 pub(crate) fn server_name(name: &str, tag: &RunTag) -> String {
     format!("pgkedge_{name}_{tag}")
+}
+
+/// The publication of a set, as the catalog of the source has its name.
+pub(crate) fn publication_name(set: &ReplicationSet, tag: &RunTag) -> String {
+    match &set.publication {
+        Some(publication) => publication.as_str().to_owned(),
+        None => server_name(set.name.as_str(), tag),
+    }
+}
+
+/// The publications of sets, as templates take them: `created` is the set's name, `existing` that of
+/// a publication which was there; `listed` is the latter as an item of a list of identifiers.
+pub(crate) fn publications(sets: &[ReplicationSet]) -> Value {
+    let written = |set: &ReplicationSet| match &set.publication {
+        Some(publication) => {
+            let listed = format!("\"{}\"", publication.as_str().replace('"', "\"\""));
+            json!({ "created": null, "existing": publication, "listed": listed })
+        }
+        None => json!({ "created": set.name }),
+    };
+    sets.iter().map(written).collect()
 }
 
 /// Top-level transactions of this database that write, or have written and are prepared.

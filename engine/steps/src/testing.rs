@@ -58,6 +58,7 @@ pub(crate) fn set(set: &str, tables: &[&str]) -> ReplicationSet {
     ReplicationSet {
         name: ident(set),
         slot: ident("slot"),
+        publication: None,
         operations: Operation::ALL.into(),
         tables: tables.iter().map(table).collect(),
         through_root: false,
@@ -271,6 +272,7 @@ impl Sample {
             sets: vec![ReplicationSet {
                 name: ident(slot),
                 slot: ident(slot),
+                publication: None,
                 operations: BTreeSet::from(Operation::ALL),
                 tables: tables(of),
                 through_root: false,

@@ -51,7 +51,7 @@ fn a_cutover_that_is_killed_at_any_step_never_opens_both_servers_and_goes_on() {
     assert_not_both_open(&live, "after_effect::open_target");
     live.moved.of_run(&["abort", "--yes"]).expect(2);
     live.moved.of_run(&["resume"]).expect(0);
-    assert_equal(&live.moved);
+    assert_equal(&live);
     ended_well(&live, writers);
     Traces::of(&live.moved).assert_moved(&before);
     live.moved.assert_nothing_is_left();
@@ -70,7 +70,7 @@ fn a_cutover_that_is_out_of_time_is_taken_back_and_can_be_tried_again() {
 
     let plan = live.plan_with("deadline: 5min");
     live.moved.of_run(&["resume", text(&plan)]).expect(0);
-    assert_equal(&live.moved);
+    assert_equal(&live);
     ended_well(&live, writers);
     Traces::of(&live.moved).assert_moved(&before);
     live.moved.assert_nothing_is_left();
@@ -116,7 +116,7 @@ fn is_open(live: &Live, side: Side) -> bool {
         "select has_database_privilege('{APPLICATION_ROLE}', '{database}', 'connect') and not exists (
            select from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
             where d.datname = '{database}' and s.setrole = 0
-              and s.setconfig @> array['default_transaction_read_only=on'])"
+              and s.setconfig @> array['default_transaction_read_only=on'])",
     );
     live.moved.sql_in(side, "postgres", &sql) == "t"
 }

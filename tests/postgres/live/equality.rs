@@ -1,6 +1,7 @@
 //! Compares two servers by means of PostgreSQL alone, without a line of the program under test.
 
-use crate::harness::{Move, Side};
+use super::fixture::Live;
+use crate::harness::Side;
 
 /// One statement for each table that holds rows, partitions as part of their root: its name, how many rows,
 /// and the sum of their hashes, which does not depend on their order.
@@ -27,9 +28,12 @@ const SEQUENCES: &str = "
       from pg_class c where c.relkind = 'S'";
 
 /// Fails unless both servers hold the same rows and large objects, and the target's sequences stand ahead.
-pub(crate) fn assert_equal(moved: &Move) {
+pub(crate) fn assert_equal(live: &Live) {
+    let moved = &live.moved;
+    let logged = if live.pipeline.moves_unlogged() { "" } else { "and c.relpersistence = 'p'" };
+    let tables = format!("{TABLES} {logged}");
     moved.sql(Side::Source, &moved.sql(Side::Source, FRESH));
-    for (what, tables) in [("rows", TABLES), ("large objects", "")] {
+    for (what, tables) in [("rows", tables.as_str()), ("large objects", "")] {
         let told = |side| match tables {
             "" => moved.sql(side, LARGE_OBJECTS),
             tables => moved.sql(side, &format!("{} order by 1", moved.sql(side, tables))),

@@ -42,10 +42,16 @@ impl Pipeline {
         }
     }
 
+    /// Whether rows of unlogged tables move too.
+    pub(crate) fn moves_unlogged(self) -> bool {
+        self != Self::CaptureOnly
+    }
+
     /// What its plan says beside the groups.
     fn fields(self) -> &'static str {
         match self {
-            Self::CaptureOnly => "change_capture: { from: now }\n",
+            // Nothing captures what is written to unlogged tables.
+            Self::CaptureOnly => "change_capture: { from: now }\nunlogged: schema_only\n",
             Self::FullLoadAndCapture | Self::PausedReplica => "load: { part_size: 1MiB }\n",
         }
     }
@@ -146,11 +152,19 @@ impl Live {
         })
     }
 
-    /// Kills the run at a moment that is none of its choice. It may have come to its end before.
+    /// Kills the run at a moment that is none of its choice, and sometimes pauses it before. It may have come to its end before.
     pub(crate) fn kill(&self, mut running: Background, random: &mut Random) {
         let moment = random.below(1_000);
         wait_for("its moment", || self.has_come_to(moment) || !running.is_running());
-        std::thread::sleep(Duration::from_millis(random.below(300)));
+        let mut wait = |most| std::thread::sleep(Duration::from_millis(random.below(most)));
+        wait(300);
+        if moment.is_multiple_of(2) && running.is_running() {
+            // Its sessions stay open meanwhile, and nobody serves them.
+            running.signal("STOP");
+            wait(3_000);
+            running.signal("CONT");
+            wait(1_000);
+        }
         tell(&format!("killed when {moment} of 1,000 steps were done, or a little later"));
         running.killed();
     }

@@ -125,6 +125,9 @@ fn page_set(set: &ReplicationSet, brief: bool) -> PageSet {
     const BRIEF: usize = 5;
     let operations: Vec<&str> = set.operations.iter().map(|of| operation(*of)).collect();
     let root = if set.through_root { ", partitions as their root" } else { "" };
+    let there = set.publication.as_ref().map_or_else(String::new, |publication| {
+        format!(", by publication {publication}, which is there already, and stays")
+    });
     let tables = counted(set.tables.len(), "table");
     let shown = if brief { BRIEF } else { usize::MAX };
     let mut names: Vec<String> =
@@ -134,7 +137,7 @@ fn page_set(set: &ReplicationSet, brief: bool) -> PageSet {
     }
     PageSet {
         name: set.name.as_str().to_owned(),
-        facts: format!("{} of {tables}{root}", operations.join(", ")),
+        facts: line(&format!("{} of {tables}{root}{there}", operations.join(", "))),
         tables: wrapped(&names, ", "),
     }
 }

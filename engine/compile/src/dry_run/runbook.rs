@@ -63,6 +63,7 @@ struct SlotRow {
 #[derive(Serialize)]
 struct SetRow {
     name: String,
+    existing: bool,
     operations: String,
     through_root: bool,
     tables: Vec<String>,
@@ -141,7 +142,8 @@ fn largest(subject: Subject<'_>, group: &TableGroup) -> Vec<String> {
 fn slot_rows(subject: Subject<'_>) -> Vec<SlotRow> {
     let joined = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
     let set = |set: &pgkedge_model::ReplicationSet| SetRow {
-        name: code(set.name.as_str()),
+        name: code(set.publication.as_ref().unwrap_or(&set.name).as_str()),
+        existing: set.publication.is_some(),
         operations: joined(&mut set.operations.iter().map(|of| operation(*of).to_owned())),
         through_root: set.through_root,
         tables: set.tables.iter().map(|name| code(&name.to_string())).collect(),

@@ -76,6 +76,7 @@ fn capture() -> Capture {
     let set = |name: &str, slot: &str, operations: &[Operation], tables: &[&str]| ReplicationSet {
         name: ident(name),
         slot: ident(slot),
+        publication: None,
         operations: operations.iter().copied().collect(),
         tables: tables.iter().map(|table| crate::testing::name(table)).collect(),
         through_root: slot == "rest",

@@ -119,13 +119,17 @@ impl<'a> Publisher<'a> {
             .partition(|table| !finds_rows || self.without_identity(table).is_empty());
         let inserts_only =
             self.request.settings.tables_without_identity == WithoutIdentity::InsertOnly;
+        // What is there already is taken as it is: a table that it adds rows to alone needs no more.
+        if plan.publication.is_some() && inserts_only && keyed.is_empty() {
+            operations.retain(|operation| ADDING.contains(operation));
+        }
         for &table in &keyless {
             // A tree is published as one: with a partition, all of it loses its updates.
             let members = if inserts_only { vec![table] } else { self.without_identity(table) };
             self.keyless.extend(members.into_iter().map(|member| member.name.clone()));
         }
         let sets = match self.request.settings.tables_without_identity {
-            WithoutIdentity::InsertOnly if !keyless.is_empty() => {
+            WithoutIdentity::InsertOnly if !keyless.is_empty() && plan.publication.is_none() => {
                 let adding = ADDING.into_iter().filter(|operation| operations.contains(operation));
                 let inserts = set(self.companion(&plan.name), plan, adding.collect(), &keyless);
                 vec![set(plan.name.clone(), plan, operations, &keyed), inserts]
@@ -202,7 +206,14 @@ fn set(
     let through_root = tables.iter().any(|table| table.kind == TableKind::Partitioned);
     let mut tables: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();
     tables.sort();
-    ReplicationSet { name, slot: plan.slot.clone(), operations, tables, through_root }
+    ReplicationSet {
+        name,
+        slot: plan.slot.clone(),
+        publication: plan.publication.clone(),
+        operations,
+        tables,
+        through_root,
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgkedge_model::{DeclaredStep, Finding, Object, StepId, TouchMode};
+use pgkedge_model::{DeclaredStep, Finding, Object, OnFailure, PhaseName, StepId, TouchMode, Undo};
 
 use super::at_plan;
 use crate::passes::Unit;
-use pgkedge_plan::nearest;
+use pgkedge_plan::{PhasePlan, nearest};
 
 /// Kinds that write what others read, for the help line.
 const WRITERS: &[(&str, &str)] = &[
@@ -45,6 +45,37 @@ pub(crate) fn two_of_one_key(declared: &DeclaredStep, key: &str) -> Finding {
         declared.kind
     ));
     at_plan(finding, declared.pointer.as_ref(), "does it twice")
+}
+
+/// Steps that would end a window's way back before its last phase: a failure behind one of them would
+/// leave the window as it stands, with the source closed.
+pub(crate) fn no_way_back(phases: &[PhasePlan], units: &[Unit<'_>]) -> Vec<Finding> {
+    let undone = |phase: &PhasePlan| phase.on_failure == OnFailure::Undo;
+    let goes_on: BTreeSet<&PhaseName> = phases
+        .windows(2)
+        .filter(|pair| undone(&pair[0]) && undone(&pair[1]))
+        .map(|pair| &pair[0].name)
+        .collect();
+    let irreversible = |unit: &&Unit<'_>| {
+        let mut undos = unit.drafts.iter().map(|draft| &draft.script.undo);
+        undos.any(|undo| matches!(undo, Undo::Irreversible(_)))
+    };
+    let units = units.iter().filter(|unit| goes_on.contains(unit.phase())).filter(irreversible);
+    units
+        .map(|unit| {
+            let (declared, phase) = (unit.declared, unit.phase());
+            let message = format!(
+                "step `{}` cannot be taken back, and phase `{phase}` is taken back when it or a later \
+                 one fails",
+                name(declared)
+            );
+            let finding = Finding::error("compile::no_way_back", message).help(
+                "give it an `undo:` (for one that changes nothing, `undo: [\"true\"]`), or put it \
+                 before the first of these phases",
+            );
+            at_plan(finding, declared.pointer.as_ref(), "cannot be taken back")
+        })
+        .collect()
 }
 
 /// `later` are the units after this one.

@@ -150,3 +150,20 @@ fn partitions_stay_together_unless_a_group_asks_for_them() {
     sketch.groups[1].tables.having = vec![Property::PrimaryKey];
     assert_eq!(tables(&sketch), [0, 0, 3]);
 }
+
+#[test]
+fn nothing_in_a_window_may_bar_the_way_back_before_its_last_phase() {
+    let steps = |irreversible| {
+        let params = json!({ "irreversible": irreversible });
+        let mut sketch = Sketch::new()
+            .step("fence/smoke", "small", None, params.clone())
+            .step("open/open", "small", None, params.clone())
+            .step("after/tell", "small", None, params);
+        for phase in &mut sketch.phases[..2] {
+            phase.on_failure = pgkedge_model::OnFailure::Undo;
+        }
+        sketch
+    };
+    insta::assert_snapshot!(steps(json!("the plan gives no `undo:` for it")).errors(&shop()));
+    assert_eq!(steps(json!(null)).errors(&shop()), "");
+}

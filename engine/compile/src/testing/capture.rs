@@ -23,6 +23,7 @@ impl Sketch {
         self.capture.sets.push(SetPlan {
             name: ident(name),
             slot: ident(slot),
+            publication: None,
             operations: operations.iter().copied().collect(),
             pointer: Some(format!("/replication_sets/{name}")),
         });

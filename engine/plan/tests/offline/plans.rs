@@ -43,7 +43,11 @@ fn meaning(plan: &Plan) -> serde_json::Value {
         })
         .collect();
     let slots = plan.capture.slots.iter().map(|slot| json!([slot.name, slot.existing]));
-    let sets = plan.capture.sets.iter().map(|set| json!([set.name, set.slot, set.operations]));
+    let sets = plan
+        .capture
+        .sets
+        .iter()
+        .map(|set| json!([set.name, set.slot, set.operations, set.publication]));
     let capture: Vec<_> = slots.chain(sets).collect();
     let crossing = plan.capture.crossing_foreign_keys.iter().map(ToString::to_string);
     let on_failure: Vec<_> = plan.phases.iter().map(|phase| phase.on_failure).collect();
@@ -97,11 +101,14 @@ fn shipped_pipelines_and_examples_are_valid() {
     for (name, bytes) in files(&root().join("pipelines")) {
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=../schemas/pipeline"), "{name}");
-        // A pipeline that reads a replica needs one, any other warns of it.
+        // A pipeline that reads a replica needs one, any other warns of it; one without a hand-off
+        // needs to be told where capture begins.
         let databases = "databases:\n  replica: { url: { env: REPLICA_URL } }\n";
         let plan = plan_with("").replace("pipeline: full-load", &format!("pipeline: {name}"));
         let with_replica = plan.replace("databases:\n", databases);
+        let from_now = format!("{plan}change_capture: {{ from: now }}\n");
         let plan = checked(&plan).or_else(|_| checked(&with_replica));
+        let plan = plan.or_else(|_| checked(&from_now));
         let plan = plan.unwrap_or_else(|rejection| panic!("{}", rendered(&rejection)));
         assert!(plan.warnings.is_empty(), "{name}");
     }

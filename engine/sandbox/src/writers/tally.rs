@@ -20,6 +20,9 @@ pub(crate) enum Outcome {
     InDoubt,
 }
 
+/// Who hears nothing for that long is at a server that takes no writes.
+const CLOSED: Duration = Duration::from_secs(1);
+
 /// Filled by all writers.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -31,7 +34,8 @@ pub(crate) struct Tally {
     pub(crate) refusals: BTreeMap<String, u64>,
     /// Commits that the source acknowledged after the target had let a writer in.
     pub(crate) late: u64,
-    pub(crate) last_on_source: Option<Instant>,
+    last_on_source: Option<Instant>,
+    pub(crate) at_work: Duration,
     pauses: Pauses,
 }
 
@@ -45,7 +49,9 @@ impl Tally {
                 let now = Instant::now();
                 *self.on.entry(server).or_default() += 1;
                 if server == Server::Source {
-                    self.last_on_source = Some(now);
+                    let last = self.last_on_source.replace(now);
+                    let gap = last.map_or(Duration::ZERO, |last| now - last);
+                    self.at_work += if gap < CLOSED { gap } else { Duration::ZERO };
                     self.late += u64::from(self.pauses.arrived.is_some());
                 }
                 self.pauses.committed(now);

@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::part::SchemaPart;
+pub(crate) use self::part::late_tables;
+use self::part::{SchemaPart, Sorter};
 use crate::context::StepContext;
 use crate::fill::Observed;
 use crate::step::Step;
@@ -74,11 +75,12 @@ impl Step for CopySchema {
         if params.section == Section::PreData && params.only.is_none() {
             drafts.extend(public_schema::drop_empty(expansion));
         }
-        let chosen = chosen(params, expansion);
+        let sorter = Sorter::new(expansion);
+        let chosen = chosen(params, expansion, &sorter);
         let numbers: BTreeSet<u32> = chosen.iter().map(|entry| entry.number).collect();
         drafts.reserve(chosen.len());
         for entry in chosen {
-            drafts.extend(draft(entry, &numbers, expansion)?);
+            drafts.extend(draft(entry, &numbers, expansion, &sorter)?);
         }
         Ok(drafts)
     }
@@ -97,12 +99,16 @@ impl Step for CopySchema {
 }
 
 /// Entries of the section and of the wanted parts, without those of excluded tables.
-fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
+fn chosen<'a>(
+    params: &Params,
+    expansion: &Expansion<'a>,
+    sorter: &Sorter<'a, '_>,
+) -> Vec<&'a Entry> {
     let by_number = |number: u32| expansion.source.entries.get(&number).copied();
     let wants_post = params.section == Section::PostData;
     let is_wanted = |entry: &&'a Entry| {
-        let is_named = |parts: &[SchemaPart]| part::is_named(parts, entry, &by_number);
-        part::of(entry, &by_number) != SchemaPart::Subscriptions
+        let is_named = |parts: &[SchemaPart]| sorter.is_named(parts, entry);
+        sorter.of(entry) != SchemaPart::Subscriptions
             && !is_named(&params.without)
             && params.only.as_deref().is_none_or(is_named)
             && !expansion.excluded_entries.contains(&entry.number)
@@ -118,10 +124,10 @@ fn chosen<'a>(params: &Params, expansion: &Expansion<'a>) -> Vec<&'a Entry> {
 }
 
 /// Owners and grantees must be there before; which entry names which role only its text knows.
-fn touches(entry: &Entry, expansion: &Expansion<'_>) -> Vec<Touch> {
+fn touches(entry: &Entry, sorter: &Sorter<'_, '_>) -> Vec<Touch> {
     let mut touches = archive::touches(entry);
     touches.push(Touch::read(Object::new("roles", Server::Target)));
-    touches.extend(part::rows_before(entry, expansion));
+    touches.extend(sorter.rows_before(entry));
     touches
 }
 
@@ -130,6 +136,7 @@ fn draft(
     entry: &Entry,
     chosen: &BTreeSet<u32>,
     expansion: &Expansion<'_>,
+    sorter: &Sorter<'_, '_>,
 ) -> Result<Option<Draft>, Vec<Finding>> {
     let statements = statements(entry, expansion);
     if statements.is_empty() {
@@ -150,7 +157,7 @@ fn draft(
             Some(_) => json!(MemberParams { user_mapping }),
             None => Value::Null,
         },
-        touches: touches(entry, expansion),
+        touches: touches(entry, sorter),
         script: Script {
             run: script::guarded(CopySchema::KIND, Block::Run, &context)?,
             undo: match script::guarded(CopySchema::KIND, Block::Undo, &context)? {

@@ -1,11 +1,14 @@
-//! Publishes the tables of one replication set on the source, before the slot that carries them.
+//! Publishes the tables of one replication set on the source, before the slot that carries them, or
+//! proves that a publication which the plan names publishes them.
+
+pub(crate) mod existing;
 
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Call, Draft, Each, Expansion, Failure, Finding, Fold, Ident, Item, Leaves, Object, Operation,
-    Probe, QualifiedName, ReplicationSet, Script, Server, Touch, Undo, WithoutIdentity,
-    quote_literal,
+    Call, Draft, Each, Expansion, Failure, FailureClass, Finding, Fold, Ident, Item, Leaves,
+    Object, Operation, Probe, QualifiedName, ReplicationSet, Script, Server, Touch, Undo,
+    WithoutIdentity, quote_literal,
 };
 use pgkedge_postgres::{Row, Sql};
 use pgkedge_render::Block;
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
+use crate::fill::{Fill, Observed};
 use crate::identities::is_published;
 use crate::script;
 use crate::slots::server_name;
@@ -24,6 +28,9 @@ pub(crate) struct CreatePublication;
 #[derive(Serialize, Deserialize)]
 struct PublicationMember {
     set: String,
+    /// The publication that was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    publication: Option<Ident>,
     tables: BTreeSet<QualifiedName>,
     operations: BTreeSet<Operation>,
     through_root: bool,
@@ -31,43 +38,52 @@ struct PublicationMember {
 
 impl Step for CreatePublication {
     const KIND: &'static str = "create_publication";
-    const ABOUT: &'static str = "Publishes the tables of a replication set on the source.";
+    const ABOUT: &'static str = "Publishes the tables of a replication set on the source, or \
+                                 proves that an existing publication does.";
     const LEAVES: Leaves = Leaves::Scaffold;
     const EACH: &'static [Each] = &[Each::ReplicationSet];
     type Params = NoParams;
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
         let Item::ReplicationSet(set) = expansion.item else { return Ok(Vec::new()) };
-        let member = member(set, expansion.facts.source.server.version.major());
-        let context = json!({
-            "set": set.name,
-            "tables": set.tables,
-            "options": options(&member, expansion.facts.source.server.version.major()),
-        });
+        let major = expansion.facts.source.server.version.major();
+        let member = member(set, major);
         Ok(vec![Draft {
             key: set.name.as_str().to_owned(),
             params: json!(member),
             touches: touches(set, expansion),
-            script: Script {
-                run: script::alone(Server::Source, Self::KIND, Block::Run, &context)?,
-                undo: Undo::Statements(script::alone(
-                    Server::Source,
-                    Self::KIND,
-                    Block::Undo,
-                    &context,
-                )?),
-                ..Script::default()
-            },
+            script: script(set, &member, major)?,
             cost: 0,
             fold: Fold::Alone,
             stops: None,
         }])
     }
 
+    async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
+        for member in &call.node.members {
+            let wanted: PublicationMember = context.member(&call.node, member)?;
+            let Some(publication) = &wanted.publication else {
+                return script::run(context, call, &Observed::default()).await;
+            };
+            let texts = Fill::plain(call, context.tag()).texts(&member.key, &member.run)?;
+            let rows = context.read(Server::Source).await?.rows(&texts.concat()).await?;
+            if let Some(unfit) = existing::unfit(&wanted, &rows) {
+                let fact = unfit.fact;
+                let message =
+                    format!("publication {publication} of the source cannot serve: {fact}");
+                return Err(Failure::new(FailureClass::Operator, message).help(unfit.help));
+            }
+        }
+        Ok(Value::Null)
+    }
+
     async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure> {
         let session = context.read(Server::Source).await?;
         for member in &call.node.members {
             let wanted: PublicationMember = context.member(&call.node, member)?;
+            if wanted.publication.is_some() {
+                return Ok(Probe::Absent);
+            }
             let name = server_name(&wanted.set, context.tag());
             let Some(found) = read(&session, &name).await? else { return Ok(Probe::Absent) };
             if let Some(difference) = difference(&wanted, &found) {
@@ -81,11 +97,36 @@ impl Step for CreatePublication {
     }
 }
 
+fn script(
+    set: &ReplicationSet,
+    member: &PublicationMember,
+    major: u32,
+) -> Result<Script, Vec<Finding>> {
+    if let Some(publication) = &set.publication {
+        return Ok(Script {
+            run: existing::statements(publication, major)?,
+            undo: Undo::Nothing,
+            ..Script::default()
+        });
+    }
+    let options = options(member, major);
+    let context =
+        json!({ "existing": null, "set": set.name, "tables": set.tables, "options": options });
+    let statements =
+        |block| script::alone(Server::Source, CreatePublication::KIND, block, &context);
+    Ok(Script {
+        run: statements(Block::Run)?,
+        undo: Undo::Statements(statements(Block::Undo)?),
+        ..Script::default()
+    })
+}
+
 /// 10 publishes no truncate, and 12 no partitioned table.
 fn member(set: &ReplicationSet, major: u32) -> PublicationMember {
     let can = |operation: &&Operation| major >= 11 || **operation != Operation::Truncate;
     PublicationMember {
         set: set.name.as_str().to_owned(),
+        publication: set.publication.clone(),
         tables: set.tables.iter().cloned().collect(),
         operations: set.operations.iter().filter(can).copied().collect(),
         through_root: set.through_root && major >= 13,
@@ -163,11 +204,8 @@ fn named(row: &Row) -> Option<QualifiedName> {
 
 /// What is not as it was made, for people.
 fn difference(wanted: &PublicationMember, found: &Found) -> Option<String> {
-    if let Some(table) = wanted.tables.difference(&found.tables).next() {
-        return Some(format!("it lacks {table}"));
-    }
-    if let Some(table) = found.tables.difference(&wanted.tables).next() {
-        return Some(format!("it has {table} too"));
+    if let Some(difference) = existing::difference(&wanted.tables, &found.tables) {
+        return Some(difference);
     }
     if found.all_tables || wanted.through_root != found.through_root {
         return Some("it publishes partitions or tables in another way".to_owned());
@@ -180,7 +218,7 @@ mod tests {
     use pgkedge_model::{PartitionFacts, ServerVersion};
 
     use super::*;
-    use crate::testing::{Sample, name, set, shown};
+    use crate::testing::{Sample, ident, name, set, shown};
 
     fn expanded(sample: &Sample) -> Draft {
         let set = &sample.capture.slots[0].sets[0];
@@ -208,6 +246,18 @@ mod tests {
         );
         let Undo::Statements(undo) = &draft.script.undo else { panic!("no undo") };
         assert_eq!(shown(undo), ["drop publication if exists pgkedge_paid_‹run›"]);
+        assert_eq!(draft.touches, [Touch::write(Object::new("publication", "paid"))]);
+    }
+
+    #[test]
+    fn a_publication_that_is_there_is_looked_at_and_stays() {
+        let mut sample = sample();
+        sample.capture.slots[0].sets[0].publication = Some(ident("It's \"mine\""));
+        let draft = expanded(&sample);
+        let sql = shown(&draft.script.run).concat();
+        assert!(sql.starts_with("select p.pubinsert, "), "{sql}");
+        assert!(sql.ends_with("where p.pubname = 'It''s \"mine\"'"), "{sql}");
+        assert_eq!(draft.script.undo, Undo::Nothing);
         assert_eq!(draft.touches, [Touch::write(Object::new("publication", "paid"))]);
     }
 

@@ -7,6 +7,7 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::Row;
 use pgkedge_render::Block;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::context::StepContext;
@@ -17,6 +18,14 @@ use crate::step::{NoParams, Step};
 use crate::streams::Stream;
 
 pub(crate) struct CreateSlot;
+
+#[derive(Serialize, Deserialize)]
+struct SlotMember {
+    #[serde(flatten)]
+    stream: Stream,
+    /// A slot that was there may stand before publications that the run creates.
+    publishes_anew: bool,
+}
 
 impl Step for CreateSlot {
     const KIND: &'static str = "create_slot";
@@ -40,7 +49,10 @@ impl Step for CreateSlot {
         let own = Touch::write(Object::new("slot", slot.name.as_str()));
         Ok(vec![Draft {
             key: slot.name.as_str().to_owned(),
-            params: json!(Stream::from(slot)),
+            params: json!(SlotMember {
+                stream: slot.into(),
+                publishes_anew: slot.publishes_anew(),
+            }),
             touches: publications.chain([own]).collect(),
             script: Script {
                 run: statements(Block::Run)?,
@@ -60,9 +72,12 @@ impl Step for CreateSlot {
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let (slot, name) = slot(context, call)?;
         let texts = Fill::plain(call, context.tag()).texts("", call.node.statements())?;
-        if slot.existing {
+        if slot.stream.existing {
             let rows = context.read(Server::Source).await?.rows(&texts.concat()).await?;
             fit(&name, rows.first())?;
+            if !slot.publishes_anew {
+                return Ok(json!({ "slot": name }));
+            }
             let since = decodable_since(context, call, &name).await?;
             return Ok(json!({ "slot": name, "since": since }));
         }
@@ -74,7 +89,7 @@ impl Step for CreateSlot {
 
     async fn probe(context: &StepContext, call: &Call) -> Result<Probe, Failure> {
         let (slot, name) = slot(context, call)?;
-        if slot.existing {
+        if slot.stream.existing {
             return Ok(Probe::Absent);
         }
         let session = context.read(Server::Source).await?;
@@ -115,12 +130,12 @@ fn state_sql(name: &str) -> String {
 }
 
 /// The slot of a node, and its name on the source.
-fn slot(context: &StepContext, call: &Call) -> Result<(Stream, String), Failure> {
+fn slot(context: &StepContext, call: &Call) -> Result<(SlotMember, String), Failure> {
     let Some(member) = call.node.members.first() else {
         return Err(Failure::permanent(format!("{} has no member", call.node.id)));
     };
-    let slot: Stream = context.member(&call.node, member)?;
-    let name = slot.slot_name(context.tag());
+    let slot: SlotMember = context.member(&call.node, member)?;
+    let name = slot.stream.slot_name(context.tag());
     Ok((slot, name))
 }
 

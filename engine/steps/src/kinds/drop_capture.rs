@@ -25,6 +25,7 @@ pub(crate) struct DropCapture;
 #[derive(Serialize, Deserialize)]
 struct CaptureMember {
     slot: Stream,
+    /// Those whose publications the run created.
     sets: Vec<String>,
     tables: Vec<Changed>,
 }
@@ -32,7 +33,7 @@ struct CaptureMember {
 impl Step for DropCapture {
     const KIND: &'static str = "drop_capture";
     const ABOUT: &'static str = "Removes a slot's subscription, the slot, its publications and \
-                                 changed identities. A slot that was there before stays.";
+                                 changed identities. What was there before stays.";
     const LEAVES: Leaves = Leaves::Nothing;
     const EACH: &'static [Each] = &[Each::Slot];
     const WORKER: bool = false;
@@ -45,7 +46,12 @@ impl Step for DropCapture {
         let tables = expansion.facts.source.tables.iter().filter(needs).map(Changed::from);
         let member = CaptureMember {
             slot: slot.into(),
-            sets: slot.sets.iter().map(|set| set.name.as_str().to_owned()).collect(),
+            sets: slot
+                .sets
+                .iter()
+                .filter(|set| set.publication.is_none())
+                .map(|set| set.name.as_str().to_owned())
+                .collect(),
             tables: tables.collect(),
         };
         let context = json!({
@@ -175,7 +181,7 @@ mod tests {
     use pgkedge_model::{Undo, WithoutIdentity};
 
     use super::*;
-    use crate::testing::{Sample, set, shown};
+    use crate::testing::{Sample, ident, set, shown};
 
     fn draft(existing: bool) -> Draft {
         let mut sample = Sample::default();
@@ -221,5 +227,16 @@ mod tests {
     fn a_slot_that_was_there_before_stays() {
         let run = shown(&draft(true).script.run);
         assert!(run.iter().all(|sql| sql.starts_with("drop publication")), "{run:?}");
+    }
+
+    #[test]
+    fn a_publication_that_was_there_before_stays() {
+        let mut sample = Sample::default();
+        sample.slot("orders", vec![set("rows", &["public.t"]), set("mine", &["public.u"])]);
+        sample.capture.slots[0].existing = true;
+        sample.capture.slots[0].sets[1].publication = Some(ident("app"));
+        let item = Item::Slot(&sample.capture.slots[0]);
+        let draft = sample.expand_item::<DropCapture>(item, json!({})).unwrap().remove(0);
+        assert_eq!(shown(&draft.script.run), ["drop publication if exists pgkedge_rows_‹run›"]);
     }
 }

@@ -25,23 +25,21 @@ const LISTED: usize = 5;
 
 pub(crate) struct Preflight;
 
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PreflightParams {
-    /// What the target's database holds before the run.
-    #[serde(default)]
-    target: Holding,
-}
-
-/// What a database holds.
+/// What the target's database holds before the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Holding {
-    /// Nothing: the run brings everything.
+pub enum Beforehand {
     #[default]
-    Empty,
-    /// All that is to move: the run compares it.
-    Loaded,
+    Nothing,
+    /// All that the source has: something else has brought it there.
+    Everything,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PreflightParams {
+    /// What the target's database holds before the run.
+    target_holds: Beforehand,
 }
 
 /// What is known at run time.
@@ -51,7 +49,7 @@ struct MemberParams {
     #[serde(default)]
     capture: Capture,
     #[serde(default)]
-    target: Holding,
+    target_holds: Beforehand,
 }
 
 impl Step for Preflight {
@@ -70,7 +68,7 @@ impl Step for Preflight {
         let params = MemberParams {
             excluded: expansion.selection.excluded.clone(),
             capture: expansion.capture.clone(),
-            target: params.target,
+            target_holds: params.target_holds,
         };
         Ok(vec![Draft {
             key: String::new(),
@@ -84,16 +82,19 @@ impl Step for Preflight {
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let mut params = MemberParams::default();
+        let mut asked = MemberParams::default();
         for member in &call.node.members {
-            params = context.member(&call.node, member)?;
+            let params: MemberParams = context.member(&call.node, member)?;
+            asked.excluded.extend(params.excluded);
+            asked.capture.slots.extend(params.capture.slots);
+            asked.target_holds = params.target_holds;
         }
         let question = Question {
             facts: context.facts(),
             settings: context.settings(),
-            excluded: &params.excluded,
-            capture: &params.capture,
-            target: params.target,
+            excluded: &asked.excluded,
+            capture: &asked.capture,
+            target_holds: asked.target_holds,
             run: Some(context.tag()),
         };
         let source = context.read(Server::Source).await?;
@@ -120,8 +121,7 @@ pub struct Question<'a> {
     pub excluded: &'a [QualifiedName],
     /// Empty where the plan captures no changes.
     pub capture: &'a Capture,
-    /// What the target holds.
-    pub target: Holding,
+    pub target_holds: Beforehand,
     /// The run that asks, whose own traces are fine; none outside of a run.
     pub run: Option<&'a RunTag>,
 }
@@ -137,13 +137,13 @@ impl Question<'_> {
     }
 }
 
-/// What a compiled plan captures, and what its target holds, as its preflight was told.
-pub fn told(graph: &StepGraph) -> (Capture, Holding) {
+/// What a compiled plan captures, and what its target holds before, as its preflight was told.
+pub fn captured(graph: &StepGraph) -> (Capture, Beforehand) {
     let preflights = graph.steps().filter(|step| step.kind == Preflight::KIND);
     let mut params = preflights.flat_map(|step| &step.members).map(|member| &member.params);
     let params = params.find_map(|params| serde_json::from_value(params.clone()).ok());
-    let MemberParams { capture, target, .. } = params.unwrap_or_default();
-    (capture, target)
+    let MemberParams { capture, target_holds, .. } = params.unwrap_or_default();
+    (capture, target_holds)
 }
 
 /// A session on each server that is checked.

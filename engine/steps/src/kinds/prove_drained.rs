@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::context::StepContext;
 use crate::fill::Fill;
 use crate::script;
+use crate::slots::publications;
 use crate::step::{NoParams, Step};
 use crate::streams::{Stream, source_seen};
 
@@ -42,7 +43,7 @@ impl Step for ProveDrained {
         let context = json!({
             "slot": slot.name,
             "existing": slot.existing,
-            "sets": slot.sets.iter().map(|set| &set.name).collect::<Vec<_>>(),
+            "publications": publications(&slot.sets),
         });
         Ok(vec![Draft {
             key: slot.name.as_str().to_owned(),
@@ -131,18 +132,20 @@ fn written_past_the_fence(slot: &str, rows: &[Row]) -> Failure {
 mod tests {
     use super::*;
     use crate::kinds::start_apply::tests::slot;
-    use crate::testing::{Sample, shown};
+    use crate::testing::{Sample, ident, shown};
 
     #[test]
     fn all_publications_of_the_slot_are_looked_at_and_the_slot_is_only_peeked_into() {
-        let slot = slot("shop", &["changes", "logs"]);
+        let mut slot = slot("shop", &["changes", "logs"]);
+        slot.sets[1].publication = Some(ident("It's \"a, b\""));
         let item = Item::Slot(&slot);
         let sample = Sample::default();
         let draft = sample.expand_item::<ProveDrained>(item, json!({})).unwrap().remove(0);
         let [statement] = &shown(&draft.script.run)[..] else { panic!("one statement") };
         let peek = "pg_catalog.pg_logical_slot_peek_binary_changes('pgkedge_shop_‹run›', null, \
                     null, 'proto_version', '1', 'publication_names', \
-                    '\"pgkedge_changes_‹run›\",\"pgkedge_logs_‹run›\"')";
+                    pg_catalog.concat_ws(',', '\"pgkedge_changes_‹run›\"', \
+                    '\"It''s \"\"a, b\"\"\"'))";
         assert!(statement.contains(peek), "{statement}");
         assert!(draft.touches.iter().all(|touch| touch.mode == pgkedge_model::TouchMode::Read));
     }

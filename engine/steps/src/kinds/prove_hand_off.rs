@@ -37,6 +37,7 @@ impl Step for ProveHandOff {
         let context = json!({
             "slot": slot.name,
             "existing": slot.existing,
+            "anew": slot.existing && slot.publishes_anew(),
             "major": expansion.facts.source.server.version.major(),
         });
         Ok(vec![Draft {
@@ -124,8 +125,8 @@ impl Proof<'_> {
         if row.get(10) != Some("t") {
             let fact = "its publications were not there yet, so that changes would be lost";
             return Err(self.refused(fact).help(
-                "let pgkedge create the slot (leave out `existing: true`), and let capture begin \
-                 at the hand-off or now: `change_capture.from` in the plan",
+                "let pgkedge create the slot (leave out `existing: true`), or name publications \
+                 that were there before it (`publication` of the replication sets)",
             ));
         }
         if row.get(7) != Some("t") {
@@ -194,12 +195,12 @@ impl Proof<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Sample, shown};
+    use crate::testing::{Sample, ident, set, shown};
 
     #[test]
     fn one_that_was_there_must_not_begin_before_its_publications() {
         let mut sample = Sample::default();
-        sample.slot("orders", Vec::new());
+        sample.slot("orders", vec![set("rows", &[])]);
         sample.capture.slots[0].existing = true;
         let item = Item::Slot(&sample.capture.slots[0]);
         let draft = sample.expand_item::<ProveHandOff>(item, json!({})).unwrap().remove(0);
@@ -207,6 +208,12 @@ mod tests {
         let guard = "‹slot:orders.since›::pg_catalog.pg_lsn <= ‹hand_off:lsn.lsn›";
         assert!(sql.contains(guard), "{sql}");
         assert!(sql.ends_with("where s.slot_name = 'orders'"), "{sql}");
+        // Publications that were there as well are no younger than the slot.
+        sample.capture.slots[0].sets[0].publication = Some(ident("app"));
+        let item = Item::Slot(&sample.capture.slots[0]);
+        let draft = sample.expand_item::<ProveHandOff>(item, json!({})).unwrap().remove(0);
+        let sql = shown(&draft.script.run).remove(0);
+        assert!(!sql.contains("since") && sql.ends_with("where s.slot_name = 'orders'"), "{sql}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::context::StepContext;
 use crate::fill::{Observed, given};
 use crate::script;
+use crate::slots::publications;
 use crate::step::{NoParams, Step};
 use crate::streams::{Stream, target_seen};
 
@@ -116,7 +117,7 @@ fn template_context(slot: &Slot, expansion: &Expansion<'_>) -> Value {
     json!({
         "slot": slot.name,
         "existing": slot.existing,
-        "sets": slot.sets.iter().map(|set| &set.name).collect::<Vec<_>>(),
+        "publications": publications(&slot.sets),
         "connection": CONNECTION,
         "quiet": is_superuser,
         "target": facts.target_version().major(),

@@ -313,6 +313,7 @@ fn slot() -> Slot {
     let set = |name: &str, tables: &[&str], operations: &[Operation]| ReplicationSet {
         name: ident(name),
         slot: ident("shop"),
+        publication: None,
         operations: operations.iter().copied().collect(),
         tables: tables
             .iter()

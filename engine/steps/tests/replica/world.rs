@@ -13,7 +13,7 @@ use pgkedge_model::{
 };
 use pgkedge_postgres::{Endpoint, Sql, introspect};
 use pgkedge_sandbox::{Cluster, Options, Replica, Sandbox, Temporary};
-use pgkedge_steps::{Holding, Question, Sessions, SharedEpoch, StepPerformer, kinds};
+use pgkedge_steps::{Beforehand, Question, Sessions, SharedEpoch, StepPerformer, kinds};
 use serde_json::{Value, json};
 
 const STATE: &str = "select pg_get_wal_replay_pause_state()";
@@ -104,7 +104,7 @@ impl World {
             settings: &self.header.settings,
             excluded: &[],
             capture,
-            target: Holding::Empty,
+            target_holds: Beforehand::Nothing,
             run: None,
         };
         let sessions =
@@ -285,6 +285,7 @@ fn captured(facts: &Facts) -> (Selection, Capture) {
     let set = ReplicationSet {
         name: all.clone(),
         slot: all.clone(),
+        publication: None,
         operations: Operation::ALL.into(),
         tables: tables.clone(),
         through_root: false,

@@ -47,6 +47,7 @@ pub(crate) fn slot(name: &str, tables: &[&str]) -> Slot {
     let set = ReplicationSet {
         name: ident(name),
         slot: ident(name),
+        publication: None,
         operations: Operation::ALL.into(),
         tables: tables.iter().map(|table| public(table)).collect(),
         through_root: false,

@@ -10,9 +10,14 @@ use serde::{Deserialize, Serialize};
 pub struct Pending {
     /// Triggers and rules that fire in apply sessions.
     pub held_triggers: bool,
+    /// Tables whose triggers come with those.
+    #[serde(default)]
+    pub late_tables: Vec<QualifiedName>,
     pub event_triggers: bool,
     /// The user's own publications.
     pub publications: bool,
+    /// Publications of the source that the move captures by, although they were there before.
+    pub capturing: Vec<Ident>,
     /// These foreign keys are added later.
     pub foreign_keys: Vec<ForeignKey>,
     /// These are validated later.
@@ -43,15 +48,22 @@ impl Pending {
             .map(|one| one.oid)
             .collect();
         let is_pending = |entry: &&Entry| match entry.kind.as_str() {
-            "TRIGGER" | "RULE" => self.held_triggers && is_held(entry),
+            "TRIGGER" | "RULE" => self.held_triggers && (is_held(entry) || self.is_late(entry)),
             "EVENT TRIGGER" => self.event_triggers,
             "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => {
-                self.publications
+                self.publications || self.capturing.iter().any(|name| name.as_str() == entry.name)
             }
             "FK CONSTRAINT" => keys.contains(&entry.oid),
             _ => false,
         };
         catalog.entries.iter().filter(is_pending).map(|entry| entry.number).collect()
+    }
+
+    fn is_late(&self, entry: &Entry) -> bool {
+        let Some((_, identity)) = entry.object.as_ref().filter(|_| entry.kind == "TRIGGER") else {
+            return false;
+        };
+        self.late_tables.iter().any(|table| identity.ends_with(&format!(" on {table}")))
     }
 
     pub(super) fn lacks_key(&self, table: &QualifiedName, name: &Ident) -> bool {

@@ -7,6 +7,7 @@ use pgkedge_model::{
 use pgkedge_verify::{ForeignKey, Pending};
 
 use super::{Values, Without};
+use crate::kinds::copy_schema::late_tables;
 use crate::kinds::create_foreign_key::crosses;
 use crate::reading;
 
@@ -22,8 +23,10 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
     let lacks_keys = lacks(Without::CrossingForeignKeys);
     Pending {
         held_triggers: lacks(Without::HeldTriggers),
+        late_tables: late_tables(expansion).map(|table| table.name.clone()).collect(),
         event_triggers: lacks(Without::EventTriggers),
         publications: lacks(Without::Publications),
+        capturing: expansion.capture.sets().filter_map(|set| set.publication.clone()).collect(),
         foreign_keys: if lacks_keys { crossing.clone() } else { Vec::new() },
         // They are validated when the target is open.
         unvalidated: crossing,

@@ -14,6 +14,7 @@ fn captured() -> Sample {
         let set = ReplicationSet {
             name: ident(group),
             slot: ident(group),
+            publication: None,
             operations: Operation::ALL.into(),
             tables,
             through_root: false,

@@ -1,6 +1,8 @@
 //! What an archive entry is, as far as a plan can leave it out.
 
-use pgkedge_model::{Entry, Expansion, Object, Table, Touch};
+use std::collections::BTreeSet;
+
+use pgkedge_model::{Entry, Expansion, Object, Table, Touch, UnloggedPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,8 @@ pub(crate) enum SchemaPart {
     /// Those that fire while changes are applied among them.
     Triggers,
     /// Triggers and rules that fire while changes are applied too (`ENABLE ALWAYS`, `ENABLE
-    /// REPLICA`): what they write comes from the source already.
+    /// REPLICA`): what they write comes from the source already. Triggers of unlogged tables that are
+    /// copied at the cutover are held with them.
     HeldTriggers,
     EventTriggers,
     /// Those that are held among them.
@@ -35,27 +38,109 @@ pub(crate) enum SchemaPart {
     Others,
 }
 
-/// Whether a list of parts names an entry: by its part, or by the whole that it is a part of.
-pub(crate) fn is_named<'a>(
-    parts: &[SchemaPart],
-    entry: &'a Entry,
-    by_number: &impl Fn(u32) -> Option<&'a Entry>,
-) -> bool {
-    let part = of(entry, by_number);
-    parts.contains(&part)
-        || (part == SchemaPart::HeldTriggers
-            && object_of(entry, by_number).and_then(whole).is_some_and(|of| parts.contains(&of)))
+/// Tells what the entries of the source's archive are parts of.
+pub(crate) struct Sorter<'a, 'b> {
+    expansion: &'b Expansion<'a>,
+    /// Tables whose rows come when everything else is there: they may fire no trigger either.
+    late: BTreeSet<String>,
 }
 
-/// The object that a comment is about; any other entry is about itself.
-fn object_of<'a>(
-    entry: &'a Entry,
-    by_number: &impl Fn(u32) -> Option<&'a Entry>,
-) -> Option<&'a Entry> {
-    if is_attached(entry) {
-        return entry.depends.iter().find_map(|number| by_number(*number));
+impl<'a, 'b> Sorter<'a, 'b> {
+    pub(crate) fn new(expansion: &'b Expansion<'a>) -> Self {
+        let late = late_tables(expansion).map(|table| table.name.to_string()).collect();
+        Self { expansion, late }
     }
-    Some(entry)
+
+    /// Whether a list of parts names an entry: by its part, or by the whole that it is a part of.
+    pub(crate) fn is_named(&self, parts: &[SchemaPart], entry: &'a Entry) -> bool {
+        let part = self.of(entry);
+        parts.contains(&part)
+            || (part == SchemaPart::HeldTriggers
+                && self.object_of(entry).and_then(whole).is_some_and(|of| parts.contains(&of)))
+    }
+
+    /// The part of an entry. Comments and grants go with their object, except those of indexes and
+    /// constraints: other steps create these, and the comments come with the rest.
+    pub(crate) fn of(&self, entry: &Entry) -> SchemaPart {
+        if !is_attached(entry) {
+            return self.of_object(entry);
+        }
+        let parts = self.needs(entry).map(|object| self.of_object(object));
+        let has_own_steps = |part: &SchemaPart| {
+            matches!(part, SchemaPart::Indexes | SchemaPart::Constraints | SchemaPart::ForeignKeys)
+        };
+        parts
+            .filter(|part| !has_own_steps(part))
+            .find(|part| *part != SchemaPart::Others)
+            .unwrap_or(SchemaPart::Others)
+    }
+
+    /// Rows that are there before a held trigger or rule is, so that it does not fire for them: those
+    /// of its table, and of the partitions of that.
+    pub(crate) fn rows_before(&self, entry: &Entry) -> Vec<Touch> {
+        let held = self.of(entry) == SchemaPart::HeldTriggers;
+        let Some(table) = table_of(entry).filter(|_| held) else { return Vec::new() };
+        let is_below = |one: &&Table| {
+            let root = one.partition.as_ref().map(|partition| &partition.root);
+            [Some(&one.name), root].into_iter().flatten().any(|name| name.to_string() == table)
+        };
+        let tables = self.expansion.facts.source.tables.iter().filter(is_below);
+        tables.map(|table| Touch::read(Object::new("data", &table.name))).collect()
+    }
+
+    fn needs(&self, entry: &Entry) -> impl Iterator<Item = &'a Entry> {
+        let entries = &self.expansion.source.entries;
+        entry.depends.iter().filter_map(|number| entries.get(number).copied())
+    }
+
+    /// The object that a comment is about; any other entry is about itself.
+    fn object_of(&self, entry: &'a Entry) -> Option<&'a Entry> {
+        if is_attached(entry) { self.needs(entry).next() } else { Some(entry) }
+    }
+
+    fn of_object(&self, entry: &Entry) -> SchemaPart {
+        match entry.kind.as_str() {
+            "INDEX" | "INDEX ATTACH" => SchemaPart::Indexes,
+            "CONSTRAINT" | "CHECK CONSTRAINT" => SchemaPart::Constraints,
+            "FK CONSTRAINT" => SchemaPart::ForeignKeys,
+            "TRIGGER" | "RULE" if self.is_held(entry) => SchemaPart::HeldTriggers,
+            "TRIGGER" => SchemaPart::Triggers,
+            "EVENT TRIGGER" => SchemaPart::EventTriggers,
+            "RULE" => SchemaPart::Rules,
+            "POLICY" | "ROW SECURITY" => SchemaPart::Policies,
+            "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => {
+                SchemaPart::Publications
+            }
+            "STATISTICS" => SchemaPart::Statistics,
+            "SUBSCRIPTION" | "SUBSCRIPTION TABLE" => SchemaPart::Subscriptions,
+            _ => SchemaPart::Others,
+        }
+    }
+
+    /// Whether a trigger or rule fires while changes are applied, or for rows that come late. What
+    /// switches a partition's copy of a held trigger is held as well: the copy comes with it.
+    fn is_held(&self, entry: &Entry) -> bool {
+        let is_late = || table_of(entry).is_some_and(|table| self.late.contains(table));
+        entry.statements.iter().any(|sql| is_switch(sql))
+            || (entry.kind == "TRIGGER" && is_late())
+            || self
+                .needs(entry)
+                .filter(|need| need.kind == entry.kind)
+                .any(|need| self.is_held(need))
+    }
+}
+
+/// Unlogged tables that are copied when the source is closed.
+pub(crate) fn late_tables<'a>(expansion: &Expansion<'a>) -> impl Iterator<Item = &'a Table> {
+    let settings = expansion.settings;
+    let is_late = !expansion.capture.is_empty() && settings.unlogged == UnloggedPolicy::AtCutover;
+    expansion.facts.source.tables.iter().filter(move |table| is_late && table.unlogged)
+}
+
+/// The table of a trigger or rule, quoted as SQL needs it.
+fn table_of(entry: &Entry) -> Option<&str> {
+    let (_, identity) = entry.object.as_ref()?;
+    split_once(identity, " on ").map(|(_, table)| table)
 }
 
 /// What a held trigger or rule is a part of.
@@ -65,75 +150,6 @@ fn whole(entry: &Entry) -> Option<SchemaPart> {
         "RULE" => Some(SchemaPart::Rules),
         _ => None,
     }
-}
-
-/// The part of an entry. Comments and grants go with their object, except those of indexes and
-/// constraints: other steps create these, and the comments come with the rest.
-pub(crate) fn of<'a>(
-    entry: &'a Entry,
-    by_number: &impl Fn(u32) -> Option<&'a Entry>,
-) -> SchemaPart {
-    if !is_attached(entry) {
-        return of_object(entry, by_number);
-    }
-    let objects = entry.depends.iter().filter_map(|number| by_number(*number));
-    let parts = objects.map(|object| of_object(object, by_number));
-    let has_own_steps = |part: &SchemaPart| {
-        matches!(part, SchemaPart::Indexes | SchemaPart::Constraints | SchemaPart::ForeignKeys)
-    };
-    parts
-        .filter(|part| !has_own_steps(part))
-        .find(|part| *part != SchemaPart::Others)
-        .unwrap_or(SchemaPart::Others)
-}
-
-fn of_object<'a>(entry: &'a Entry, by_number: &impl Fn(u32) -> Option<&'a Entry>) -> SchemaPart {
-    match entry.kind.as_str() {
-        "INDEX" | "INDEX ATTACH" => SchemaPart::Indexes,
-        "CONSTRAINT" | "CHECK CONSTRAINT" => SchemaPart::Constraints,
-        "FK CONSTRAINT" => SchemaPart::ForeignKeys,
-        "TRIGGER" | "RULE" if is_held(entry, by_number) => SchemaPart::HeldTriggers,
-        "TRIGGER" => SchemaPart::Triggers,
-        "EVENT TRIGGER" => SchemaPart::EventTriggers,
-        "RULE" => SchemaPart::Rules,
-        "POLICY" | "ROW SECURITY" => SchemaPart::Policies,
-        "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => {
-            SchemaPart::Publications
-        }
-        "STATISTICS" => SchemaPart::Statistics,
-        "SUBSCRIPTION" | "SUBSCRIPTION TABLE" => SchemaPart::Subscriptions,
-        _ => SchemaPart::Others,
-    }
-}
-
-/// Whether a trigger or rule fires while changes are applied. What switches a partition's copy of a
-/// held trigger is held as well: the copy comes with it.
-fn is_held<'a>(entry: &'a Entry, by_number: &impl Fn(u32) -> Option<&'a Entry>) -> bool {
-    let same_kind = |need: &&Entry| need.kind == entry.kind;
-    entry.statements.iter().any(|sql| is_switch(sql))
-        || entry
-            .depends
-            .iter()
-            .filter_map(|number| by_number(*number))
-            .filter(same_kind)
-            .any(|need| is_held(need, by_number))
-}
-
-/// Rows that are there before a held trigger or rule is, so that it does not fire for them: those of
-/// its table, and of the partitions of that.
-pub(crate) fn rows_before(entry: &Entry, expansion: &Expansion<'_>) -> Vec<Touch> {
-    let by_number = |number: u32| expansion.source.entries.get(&number).copied();
-    let held = of(entry, &by_number) == SchemaPart::HeldTriggers;
-    let identity = entry.object.as_ref().filter(|_| held).map(|(_, identity)| identity.as_str());
-    let Some((_, table)) = identity.and_then(|of| split_once(of, " on ")) else {
-        return Vec::new();
-    };
-    let is_below = |one: &&Table| {
-        let root = one.partition.as_ref().map(|partition| &partition.root);
-        [Some(&one.name), root].into_iter().flatten().any(|name| name.to_string() == table)
-    };
-    let tables = expansion.facts.source.tables.iter().filter(is_below);
-    tables.map(|table| Touch::read(Object::new("data", &table.name))).collect()
 }
 
 /// What makes a trigger or rule fire while changes are applied.

@@ -269,3 +269,22 @@ fn a_held_trigger_waits_for_the_rows_of_its_table_and_its_partitions() {
     assert_eq!(reads(HELD[0]), ["data:public.r", "data:public.r1"]);
     assert!(reads("TRIGGER public.r p").is_empty());
 }
+
+#[test]
+fn triggers_of_unlogged_tables_wait_for_the_rows_that_come_at_the_cutover() {
+    let mut trigger = entry(2, "TRIGGER", "basket t", &["CREATE TRIGGER t"]);
+    trigger.object = Some(("trigger".into(), "t on public.basket".into()));
+    let mut other = entry(3, "TRIGGER", "orders t", &["CREATE TRIGGER t"]);
+    other.object = Some(("trigger".into(), "t on public.orders".into()));
+    let mut sample = sample(vec![trigger, other]);
+    sample.table(10, "public", "basket").unlogged = true;
+    sample.table(11, "public", "orders");
+    let without = || json!({ "section": "post-data", "without": ["held_triggers"] });
+    assert_eq!(keys(&sample, without()).len(), 2, "nothing is captured");
+    sample.slot("rest", Vec::new());
+    assert_eq!(keys(&sample, without()), ["TRIGGER public.orders t"]);
+    let only = json!({ "section": "post-data", "only": ["held_triggers"] });
+    assert_eq!(keys(&sample, only), ["TRIGGER public.basket t"]);
+    sample.settings.unlogged = pgkedge_model::UnloggedPolicy::SchemaOnly;
+    assert_eq!(keys(&sample, without()).len(), 2, "their rows stay behind");
+}

@@ -1,9 +1,12 @@
 //! What change capture needs of the source and the target. Only asked where the plan captures.
 
-use pgkedge_model::{Catalog, Failure, Finding, Server, ServerFacts, Slot, Table, quote_literal};
+use pgkedge_model::{
+    Catalog, Failure, Finding, ReplicationSet, Server, ServerFacts, Slot, Table, quote_literal,
+};
 use pgkedge_postgres::{Row, Sql};
 
 use super::{Question, listed, object, on};
+use crate::kinds::create_publication::existing as publications;
 
 /// The plugin that native subscriptions read.
 const PLUGIN: &str = "pgoutput";
@@ -100,7 +103,8 @@ fn owners(question: &Question<'_>, source: &Catalog) -> Option<Finding> {
     if role.superuser {
         return None;
     }
-    let published: Vec<_> = question.capture.sets().flat_map(|set| &set.tables).collect();
+    let anew = question.capture.sets().filter(|set| set.publication.is_none());
+    let published: Vec<_> = anew.flat_map(|set| &set.tables).collect();
     let is_foreign =
         |table: &&Table| published.contains(&&table.name) && !role.member_of.contains(&table.owner);
     let foreign: Vec<&Table> = source.tables.iter().filter(is_foreign).collect();
@@ -151,9 +155,14 @@ pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Fin
     ] {
         findings.extend(room.findings(Server::Source, sql).await?);
     }
-    findings.extend(may_publish(question, sql).await?);
+    if slots.iter().any(Slot::publishes_anew) {
+        findings.extend(may_publish(question, sql).await?);
+    }
     for slot in slots.iter().filter(|slot| slot.existing) {
         findings.extend(existing(slot, sql).await?);
+    }
+    for set in question.capture.sets() {
+        findings.extend(publication(set, sql).await?);
     }
     findings.extend(taken(question, sql).await?);
     Ok(findings)
@@ -261,6 +270,16 @@ async fn existing(slot: &Slot, sql: &Sql) -> Result<Option<Finding>, Failure> {
         "see `select * from pg_replication_slots`; without `existing` in `slots.{name}` pgkedge \
          creates one of its own"
     ))))
+}
+
+/// A publication that the plan takes as it is.
+async fn publication(set: &ReplicationSet, sql: &Sql) -> Result<Option<Finding>, Failure> {
+    let (Some(name), Some(unfit)) = (&set.publication, publications::asked(sql, set).await?) else {
+        return Ok(None);
+    };
+    let message = format!("publication {name}, which the plan names, cannot serve: {}", unfit.fact);
+    let finding = Finding::error("source::existing_publication", message);
+    Ok(Some(finding.at(on(Server::Source)).help(unfit.help)))
 }
 
 /// Names that this run will give, and that are given already.

@@ -4,7 +4,7 @@ use pgkedge_model::{Failure, Finding, Server};
 use pgkedge_postgres::{Row, Sql};
 
 use super::servers::wanted_sessions;
-use super::{Holding, Question, listed, object, on};
+use super::{Beforehand, Question, listed, object, on};
 use crate::scan;
 
 pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Finding>, Failure> {
@@ -21,7 +21,7 @@ pub(super) async fn source(question: &Question<'_>, sql: &Sql) -> Result<Vec<Fin
 
 pub(super) async fn target(question: &Question<'_>, sql: &Sql) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    if question.target == Holding::Empty {
+    if question.target_holds == Beforehand::Nothing {
         findings.extend(not_empty(sql).await?);
         findings.extend(large_objects(sql).await?);
     }

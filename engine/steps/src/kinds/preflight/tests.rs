@@ -12,7 +12,7 @@ fn codes(sample: &Sample) -> Vec<String> {
         settings: &sample.settings,
         excluded: &sample.selection.excluded,
         capture: &sample.capture,
-        target: Holding::Empty,
+        target_holds: Beforehand::Nothing,
         run: None,
     };
     let is_serious = |finding: &Finding| finding.severity > Severity::Note;
@@ -203,6 +203,7 @@ fn capturing(change: impl FnOnce(&mut Sample)) -> Vec<String> {
         let set = ReplicationSet {
             name: all.clone(),
             slot: all.clone(),
+            publication: None,
             operations: Operation::ALL.into(),
             tables: vec![name("public", "orders")],
             through_root: false,

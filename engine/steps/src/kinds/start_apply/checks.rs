@@ -9,7 +9,7 @@ use pgkedge_postgres::Sql;
 
 use super::privileges;
 use crate::context::StepContext;
-use crate::slots::server_name;
+use crate::slots::publication_name;
 use crate::streams::{Stream, literals, slot_lost, source_seen};
 
 /// Names in a message, at most.
@@ -52,7 +52,7 @@ async fn publication(
     context: &StepContext,
     set: &ReplicationSet,
 ) -> Result<(), Failure> {
-    let name = server_name(set.name.as_str(), context.tag());
+    let name = publication_name(set, context.tag());
     let rows = session
         .rows(&format!(
             "select t.schemaname, t.tablename from pg_catalog.pg_publication p \

@@ -10,6 +10,7 @@ pub(crate) fn slot(slot: &str, sets: &[&str]) -> Slot {
     let set = |set: &&str| ReplicationSet {
         name: ident(set),
         slot: ident(slot),
+        publication: None,
         operations: BTreeSet::from(Operation::ALL),
         tables: vec![name("public", "orders")],
         through_root: false,
@@ -61,6 +62,15 @@ fn a_slot_that_was_there_goes_by_its_own_name() {
     let existing = Slot { existing: true, ..slot("shop", &["changes"]) };
     let create = draft(&Sample::default(), &existing).script.run[0].shown();
     assert!(create.contains("slot_name = 'shop'"), "{create}");
+}
+
+#[test]
+fn a_publication_that_was_there_goes_by_its_own_name_whatever_it_is() {
+    let mut existing = slot("shop", &["changes", "logs"]);
+    existing.sets[1].publication = Some(ident("App \"logs\""));
+    let create = draft(&Sample::default(), &existing).script.run[0].shown();
+    let named = "publication pgkedge_changes_‹run›, \"App \"\"logs\"\"\" with (";
+    assert!(create.contains(named), "{create}");
 }
 
 #[test]
