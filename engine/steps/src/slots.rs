@@ -4,9 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use pgkedge_model::{
-    Call, Failure, FailureClass, ReplicationSet, RunTag, Server, quote_literal,
-};
+use pgkedge_model::{Call, Failure, FailureClass, ReplicationSet, RunTag, Server, quote_literal};
 use pgkedge_postgres::{Row, Sql};
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -24,7 +24,8 @@ fn unfit(name: &TextView<'_>) -> Option<Finding> {
             .at_value(name.pointer.clone(), "not possible")
     };
     if let Err(error) = Ident::new(name.text) {
-        let help = "write the name as `select pubname from pg_publication` shows it, without quotes";
+        let help =
+            "write the name as `select pubname from pg_publication` shows it, without quotes";
         return Some(finding(format!("a publication cannot have this name: {error}")).help(help));
     }
     is_of_a_run(name.text).then(|| {

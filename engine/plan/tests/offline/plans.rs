@@ -43,7 +43,11 @@ fn meaning(plan: &Plan) -> serde_json::Value {
         })
         .collect();
     let slots = plan.capture.slots.iter().map(|slot| json!([slot.name, slot.existing]));
-    let sets = plan.capture.sets.iter().map(|set| json!([set.name, set.slot, set.operations, set.publication]));
+    let sets = plan
+        .capture
+        .sets
+        .iter()
+        .map(|set| json!([set.name, set.slot, set.operations, set.publication]));
     let capture: Vec<_> = slots.chain(sets).collect();
     let crossing = plan.capture.crossing_foreign_keys.iter().map(ToString::to_string);
     let on_failure: Vec<_> = plan.phases.iter().map(|phase| phase.on_failure).collect();
