@@ -12,6 +12,7 @@ mod finding;
 mod graph;
 mod keywords;
 mod kind;
+mod live_settings;
 mod name;
 mod perform;
 mod record;
@@ -36,6 +37,10 @@ pub use failure::{Failure, FailureClass};
 pub use finding::{Finding, Place, PlanPlace, Severity};
 pub use graph::{Barrier, GraphError, GraphNode, OnFailure, PhaseEdge, PhaseRule, StepGraph};
 pub use kind::{CatalogIndex, DeclaredStep, Draft, Each, Expansion, Fold, Item, KindSpec, Leaves};
+pub use live_settings::{
+    CaptureFrom, ChangeCapture, CutoverSettings, CutoverVerify, LargeObjectPolicy,
+    PreparedTransactions, PublishedPartitions, SequenceSettings, UnloggedPolicy, WithoutIdentity,
+};
 pub use name::{Ident, InvalidIdent, QualifiedName, quote_literal};
 pub use perform::{BoxFuture, Call, Fence, FenceError, FenceGuard, Performer, Probe, Reporter};
 pub use record::{CloseStatus, FailureFact, LimitChange, Record, StampedRecord, StepDigest};
@@ -46,10 +51,8 @@ pub use script::{
 pub use secret::{SecretError, SecretRef, SecretString, Secrets};
 pub use server::{InvalidLsn, Lsn, Server, ServerVersion};
 pub use settings::{
-    ByteSize, CaptureFrom, ChangeCapture, CopyFormat, CutoverSettings, CutoverVerify, DatabaseRef,
-    FromTarget, LargeObjectPolicy, LimitSettings, LoadSettings, OnBreach, PreparedTransactions,
-    PublishedPartitions, RetainedWal, SequenceSettings, Settings, TimeSpan, TlsMode, TlsSettings,
-    UnloggedPolicy, VerifyMethod, VerifySettings, WithoutIdentity,
+    ByteSize, CopyFormat, DatabaseRef, FromTarget, LimitSettings, LoadSettings, OnBreach,
+    RetainedWal, Settings, TimeSpan, TlsMode, TlsSettings, VerifyMethod, VerifySettings,
 };
 pub use state::{Checkpoint, IllegalRecord, StepState};
 pub use step::{Member, Object, Resources, StepNode, Touch, TouchMode};
