@@ -65,13 +65,15 @@ fn an_undo_that_is_killed_is_finished_by_the_next_one() {
         let before = bench.state();
         let header = until_its_end(&bench, plan);
         let (mut killed, mut points) = (0, ["before_undo", "after_undo"].into_iter().cycle());
-        let of_undone = kinds(header.graph.steps()).into_iter().rev().filter(|kind| {
-            header.graph.steps().any(|node| node.kind == *kind && node.leaves != Leaves::Nothing)
-        });
-        for kind in of_undone {
+        let reached = bench.checkpoint();
+        let undone_later = header
+            .graph
+            .steps()
+            .filter(|node| node.leaves != Leaves::Nothing && reached.state(&node.id).may_hold());
+        for kind in kinds(undone_later).into_iter().rev() {
             let point = points.next().expect("without end");
             // What the last abort took back already is not reached again: then it is over.
-            if bench.closed() != Some(CloseStatus::Aborted) {
+            if bench.checkpoint().closed != Some(CloseStatus::Aborted) {
                 let cell = Cell { point, kind };
                 killed += usize::from(bench.of_run(&["abort", "--yes"], Some(&cell)) == Came::Died);
             }
@@ -212,7 +214,7 @@ fn chained(bench: &Bench, plan: &Path, mut cells: VecDeque<Cell>) {
         let mut trail = vec![first.name()];
         let mut passed = VecDeque::new();
         while let Some(cell) = cells.pop_front() {
-            if bench.closed() == Some(CloseStatus::Succeeded) {
+            if bench.checkpoint().closed == Some(CloseStatus::Succeeded) {
                 passed.push_back(cell);
                 continue;
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use pgkedge_model::{CloseStatus, RunHeader};
+use pgkedge_model::{Checkpoint, RunHeader};
 use pgkedge_runtime::JournalReader;
 use pgkedge_sandbox::dvd_rental::{self, Size};
 use pgkedge_sandbox::{Options, Replica};
@@ -194,9 +194,9 @@ impl Bench {
         JournalReader::open(&self.moved.state).ok()?.header().ok()
     }
 
-    pub(crate) fn closed(&self) -> Option<CloseStatus> {
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
         let reader = JournalReader::open(&self.moved.state).expect("a journal");
-        reader.checkpoint().expect("whole").closed
+        reader.checkpoint().expect("whole")
     }
 
     pub(crate) fn ended(&self, arguments: &[&str]) -> Ended {
