@@ -69,7 +69,8 @@ impl Step for CreatePublication {
             let rows = context.read(Server::Source).await?.rows(&texts.concat()).await?;
             if let Some(unfit) = existing::unfit(&wanted, &rows) {
                 let fact = unfit.fact;
-                let message = format!("publication {publication} of the source cannot serve: {fact}");
+                let message =
+                    format!("publication {publication} of the source cannot serve: {fact}");
                 return Err(Failure::new(FailureClass::Operator, message).help(unfit.help));
             }
         }

@@ -237,9 +237,6 @@ mod tests {
         sample.capture.slots[0].sets[1].publication = Some(ident("app"));
         let item = Item::Slot(&sample.capture.slots[0]);
         let draft = sample.expand_item::<DropCapture>(item, json!({})).unwrap().remove(0);
-        assert_eq!(
-            shown(&draft.script.run),
-            ["drop publication if exists pgkedge_rows_‹run›"]
-        );
+        assert_eq!(shown(&draft.script.run), ["drop publication if exists pgkedge_rows_‹run›"]);
     }
 }

@@ -22,10 +22,7 @@ pub(crate) struct Unfit {
 }
 
 /// The query that `unfit` reads the answer of.
-pub(super) fn statements(
-    publication: &Ident,
-    major: u32,
-) -> Result<Vec<Statement>, Vec<Finding>> {
+pub(super) fn statements(publication: &Ident, major: u32) -> Result<Vec<Statement>, Vec<Finding>> {
     let context = json!({ "existing": publication, "major": major });
     script::alone(Server::Source, CreatePublication::KIND, Block::Run, &context)
 }
