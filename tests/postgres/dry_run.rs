@@ -44,10 +44,6 @@ fn a_capture_sends_what_its_dry_run_shows() {
     assert_sent(&moved, &shown);
 }
 
-/// Opens a guarded transaction.
-const LEDGER: &str =
-    "select 1 from pgkedge_‹run›.run where run_id = '‹run id›' and epoch = ‹epoch› for share";
-
 /// Two slots, one of which has two sets, and keys that lead from one to the other.
 const CAPTURED: &str = "
 slots: { money: {}, rest: {} }
@@ -152,7 +148,7 @@ impl Promise {
                     promise.add(step, shown, server);
                     promise.repeat_what_depends_on_roles();
                 }
-                Some("start_apply") => promise.add_secret(step, server),
+                Some("start_apply") => promise.add_secret(step, shown, server),
                 _ => promise.add(step, shown, server),
             }
         }
@@ -182,15 +178,21 @@ impl Promise {
         self.repeated.extend(self.once.extract_if(.., |text| depends(text)));
     }
 
-    /// From the statement on that keeps a connection string out of the log, the log holds nothing.
-    fn add_secret(&mut self, step: &Value, server: &str) {
-        let statements = step["members"].as_array().expect("members").iter();
-        let statements = statements.flat_map(|member| all(&member["statements"]));
-        let mut seen = statements.filter(|one| one["on"] == server).map(|one| string(&one["text"]));
-        self.once.extend(seen.next().into_iter().flat_map(|first| {
-            assert!(first.contains("('log_statement', 'none')"), "{first}");
-            ["begin".to_owned(), LEDGER.to_owned(), first]
-        }));
+    /// What holds a connection string is kept out of the log, with the statement that ends that.
+    fn add_secret(&mut self, step: &Value, shown: &Value, server: &str) {
+        let known = self.once.len();
+        self.add(step, shown, server);
+        let added = self.once.split_off(known);
+        let quiet = added.iter().position(|text| text.contains("('log_statement', 'none')"));
+        let Some(quiet) = quiet else {
+            assert!(added.is_empty(), "{added:?}");
+            return;
+        };
+        let loud = added.iter().position(|text| text == "set local log_statement to default");
+        let loud = loud.expect("logging goes on");
+        let is_logged = |at: &usize| *at <= quiet || *at > loud;
+        let logged = added.into_iter().enumerate().filter(|(at, _)| is_logged(at));
+        self.once.extend(logged.map(|(_, text)| text));
     }
 
     fn add_guard(&mut self, shown: &Value, step: &str, members: &[String]) {

@@ -1,8 +1,8 @@
 //! Databases that are written to all the while they move. `make live ROUNDS=10` does more of it.
 
 mod cutover;
-mod equality;
-mod fixture;
+pub(crate) mod equality;
+pub(crate) mod fixture;
 pub(crate) mod traces;
 
 use std::hash::{BuildHasher as _, RandomState};

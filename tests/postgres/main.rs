@@ -11,6 +11,7 @@ mod documents;
 mod dry_run;
 mod edits;
 mod full_load;
+mod generations;
 mod interruptions;
 mod kills;
 mod live;

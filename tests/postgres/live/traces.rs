@@ -37,18 +37,33 @@ impl Traces {
     pub(crate) fn assert_moved(&self, before: &Self) {
         let closed =
             |line: &&String| !line.starts_with("access ") && !line.starts_with("settings ");
-        let source: Vec<&String> = self.source.iter().filter(closed).collect();
-        assert_eq!(source, before.source.iter().filter(closed).collect::<Vec<_>>(), "source");
+        let but = |lines: &[String]| lines.iter().filter(closed).cloned().collect::<Vec<_>>();
+        assert_same("source", &but(&before.source), &but(&self.source));
         let sorts = ["slot ", "subscription ", "origin ", "publication pgkedge"];
         let left = |line: &&String| sorts.iter().any(|sort| line.starts_with(sort));
         assert_eq!(self.target.iter().find(left), None, "target");
     }
 
+    /// After a cleanup before the cutover: nothing of the capture is left, and the source is as it was.
+    pub(crate) fn assert_cleaned(&self, before: &Self) {
+        self.assert_moved(before);
+        assert_same("source", &before.source, &self.source);
+    }
+
     /// After an abort: both are as they were.
     pub(crate) fn assert_untouched(&self, before: &Self) {
-        assert_eq!(self.source, before.source, "source");
-        assert_eq!(self.target, before.target, "target");
+        assert_same("source", &before.source, &self.source);
+        assert_same("target", &before.target, &self.target);
     }
+}
+
+#[track_caller]
+fn assert_same(server: &str, before: &[String], after: &[String]) {
+    let missing = |from: &[String], of: &[String]| -> Vec<String> {
+        from.iter().filter(|line| !of.contains(line)).cloned().collect()
+    };
+    let (gone, new) = (missing(before, after), missing(after, before));
+    assert!(gone.is_empty() && new.is_empty(), "{server}: gone {gone:#?}, new {new:#?}");
 }
 
 /// Fails if a replica stands still, or does not follow its source.

@@ -104,6 +104,16 @@ fn unlogged_tables_are_copied_by_the_step_that_is_theirs() {
 }
 
 #[test]
+fn a_capture_that_copies_no_unlogged_rows_says_so() {
+    let world = World::new().table(1, "public.a").table(2, "public.b").unlogged(2);
+    let mut sketch =
+        Sketch::new().captured().step("one/slot", "alone", Some(Each::Slot), json!({}));
+    insta::assert_snapshot!(sketch.errors(&world));
+    sketch.settings.unlogged = UnloggedPolicy::SchemaOnly;
+    assert_eq!(sketch.errors(&world), "");
+}
+
+#[test]
 fn without_slots_steps_over_slots_are_none() {
     let sketch = Sketch::new().step("one/slot", "alone", Some(Each::Slot), json!({})).step(
         "one/set",

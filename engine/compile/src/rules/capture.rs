@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pgkedge_model::{
-    Capture, CatalogIndex, Facts, Finding, Operation, QualifiedName, Slot, TableKind,
+    Capture, CatalogIndex, Each, Facts, Finding, Operation, QualifiedName, Slot, TableKind,
     UnloggedPolicy,
 };
 
@@ -111,6 +111,18 @@ fn unlogged_at_cutover(captured: &Captured<'_>, findings: &mut Vec<Finding>) {
     }
     let bytes: u64 = tables.iter().map(|table| table.bytes).sum();
     let names: Vec<&QualifiedName> = tables.iter().map(|table| &table.name).collect();
+    let declared = captured.request.phases.iter().flat_map(|phase| &phase.steps);
+    if !declared.into_iter().any(|step| step.each == Some(Each::UnloggedPart)) {
+        let message = format!(
+            "no slot carries unlogged tables, and no step copies them: {}",
+            listed(names.into_iter())
+        );
+        findings.push(Finding::error("compile::unlogged_left_out", message).help(
+            "to leave their rows as they are on both sides: `unlogged: schema_only`; or leave the \
+             tables out of the plan",
+        ));
+        return;
+    }
     let message = format!(
         "no slot carries unlogged tables: {} ({bytes} bytes) are copied while the source is closed",
         listed(names.into_iter())

@@ -35,7 +35,7 @@ pub(crate) struct CompareParams {
     /// against.
     #[serde(default)]
     against: Against,
-    /// What the target has not got yet. A captured move that lacks anything lacks the values of
+    /// What the target has not got yet. A captured move that lacks any object lacks the values of
     /// sequences, the large objects and the rows of materialized views as well.
     #[serde(default)]
     without: Vec<Without>,
@@ -66,6 +66,9 @@ enum Without {
     Publications,
     /// Foreign keys between tables of two slots.
     CrossingForeignKeys,
+    /// Connection limit, comment, privileges and settings of the database, which differ for as long
+    /// as a fence stands. A captured move never compares them.
+    DatabaseSettings,
     /// Of sequences, large objects and materialized views: the target is written to already.
     Values,
 }

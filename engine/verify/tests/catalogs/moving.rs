@@ -79,6 +79,8 @@ fn what_is_still_to_come_is_not_expected() {
         held_triggers: true,
         event_triggers: true,
         publications: true,
+        capturing: Vec::new(),
+        late_tables: Vec::new(),
         foreign_keys: Vec::new(),
         unvalidated: vec![crossing],
         identities: vec![named("orders")],

@@ -1,7 +1,9 @@
 use pgkedge_model::{
-    Capture, Ident, IdentityKind, Operation, PublishedPartitions, ServerVersion, TableKind,
+    Capture, Each, Ident, IdentityKind, Operation, PublishedPartitions, ServerVersion, TableKind,
     WithoutIdentity,
 };
+
+use serde_json::json;
 
 use crate::testing::{Sketch, World, shown};
 
@@ -33,6 +35,11 @@ fn warnings(sketch: &Sketch, world: &World) -> String {
     shown(compiled.warnings.iter().filter(|finding| finding.code != "compile::target_assumed"))
 }
 
+/// With a step for the tables that no slot carries.
+fn with_unlogged(sketch: Sketch) -> Sketch {
+    sketch.step("late/unlogged", "alone", Some(Each::UnloggedPart), json!({}))
+}
+
 fn tree() -> World {
     World::new()
         .table(1, "public.event")
@@ -56,7 +63,8 @@ fn logged_tables_are_published_and_nothing_else() {
         .change(3, |table| table.kind = TableKind::MaterializedView)
         .table(4, "public.elsewhere")
         .change(4, |table| table.kind = TableKind::Foreign);
-    insta::assert_snapshot!(drawn(&captured(&Sketch::new().captured(), &world)), @"changes: changes(Insert Update Delete Truncate) public.a");
+    let sketch = with_unlogged(Sketch::new().captured());
+    insta::assert_snapshot!(drawn(&captured(&sketch, &world)), @"changes: changes(Insert Update Delete Truncate) public.a");
 }
 
 #[test]
@@ -210,7 +218,7 @@ fn version_10_publishes_no_truncate() {
 fn a_slot_with_nothing_to_carry_is_not_created() {
     let world = World::new().table(1, "public.a").table(2, "public.b").unlogged(1);
     let groups = [("cache", &["public.a"] as &[&str], "cache"), ("rest", &["*"], "rest")];
-    let sketch = Sketch::new().slots(&["cache", "rest"]).carried(&groups);
+    let sketch = with_unlogged(Sketch::new().slots(&["cache", "rest"]).carried(&groups));
     assert_eq!(captured(&sketch, &world).slots.len(), 1);
     insta::assert_snapshot!(warnings(&sketch, &world));
 }

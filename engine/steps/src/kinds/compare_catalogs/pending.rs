@@ -32,23 +32,31 @@ pub(super) fn pending(without: &[Without], expansion: &Expansion<'_>) -> Pending
         unvalidated: crossing,
         identities: identities(expansion),
         // The two fences change them, and they are copied when the target is open.
-        database: is_captured,
-        views: is_captured && without.iter().any(|what| *what != Without::Values),
+        database: is_captured || lacks(Without::DatabaseSettings),
+        views: is_captured && lacks_objects(without),
     }
 }
 
 /// Which values can be expected to be there.
 pub(super) fn values(without: &[Without], expansion: &Expansion<'_>) -> Values {
-    if expansion.capture.is_empty() && !without.contains(&Without::Values) {
+    if without.contains(&Without::Values) {
+        return Values::Nothing;
+    }
+    if expansion.capture.is_empty() {
         return Values::All;
     }
-    if !without.is_empty() {
+    if lacks_objects(without) {
         return Values::Nothing;
     }
     match expansion.settings.cutover.verify {
         CutoverVerify::Full => Values::Final(Some(VerifyMethod::Digest)),
         CutoverVerify::Counts | CutoverVerify::None => Values::Final(None),
     }
+}
+
+fn lacks_objects(without: &[Without]) -> bool {
+    let is_object = |what: &Without| !matches!(what, Without::DatabaseSettings | Without::Values);
+    without.iter().any(is_object)
 }
 
 /// Foreign keys that come after the drain.

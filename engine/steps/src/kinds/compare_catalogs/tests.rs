@@ -40,6 +40,17 @@ fn a_full_load_is_compared_as_a_whole() {
 }
 
 #[test]
+fn settings_of_the_database_can_wait_alone() {
+    let params = json!({ "without": ["database_settings"] });
+    let member = sides(&Sample::with_foreign_key(), params.clone());
+    let pending = Pending { database: true, ..Pending::default() };
+    assert_eq!((member.pending, member.values), (pending, Values::All));
+    let captured = sides(&captured(), params);
+    assert_eq!(captured.values, Values::Final(Some(VerifyMethod::Digest)));
+    assert!(!captured.pending.views);
+}
+
+#[test]
 fn before_the_cutover_only_definitions_are_there() {
     let params = json!({ "without": ["held_triggers", "crossing_foreign_keys"] });
     let member = sides(&captured(), params);
