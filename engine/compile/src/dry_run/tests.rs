@@ -76,7 +76,7 @@ fn capture() -> Capture {
     let set = |name: &str, slot: &str, operations: &[Operation], tables: &[&str]| ReplicationSet {
         name: ident(name),
         slot: ident(slot),
-        publication: None,
+        publication: (slot == "rest").then(|| ident("Rest of it")),
         operations: operations.iter().copied().collect(),
         tables: tables.iter().map(|table| crate::testing::name(table)).collect(),
         through_root: slot == "rest",

@@ -1,6 +1,6 @@
 //! Publications and identities.
 
-use pgkedge_model::{Operation, Probe, Settings, WithoutIdentity};
+use pgkedge_model::{FailureClass, Ident, Operation, Probe, Settings, WithoutIdentity};
 use serde_json::Value;
 
 use crate::capturing::{Run, TAG, slot};
@@ -85,6 +85,47 @@ async fn what_somebody_else_changed_is_told() {
     assert_eq!(run.probe(parts).await, Probe::Partial);
     run.perform("set_replica_identity").await.unwrap();
     assert_eq!(run.probe(parts).await, Probe::Applied(Value::Null));
+}
+
+#[tokio::test]
+async fn a_publication_that_was_there_is_proved_and_left_alone() {
+    let mut there = slot("mine", &["We\"ird", "parts"]);
+    there.sets[0].publication = Some(Ident::new("It's \"mine\"").unwrap());
+    there.sets[0].through_root = true;
+    let run = Run::start(TABLES, vec![there], Settings::default()).await;
+    let publication = "publication \"It's \"\"mine\"\"\"";
+    let refused = async || {
+        let failure = run.perform("create_publication").await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Operator, "{failure:?}");
+        format!("{} {}", failure.message, failure.help.unwrap())
+    };
+    assert!(refused().await.contains("there is none of that name"));
+    let all = "for table public.\"We\"\"ird\", public.parts";
+    let create = format!("create {publication} {all} with (publish = 'insert, update, delete')");
+    run.source.execute(&create).await.unwrap();
+    assert!(refused().await.contains("it does not publish truncate"));
+    let alter = async |what: &str| {
+        run.source.execute(&format!("alter {publication} {what}")).await.unwrap();
+    };
+    alter("set (publish = 'insert, update, delete, truncate')").await;
+    let said = refused().await;
+    assert!(
+        said.contains("it lacks public.parts") && said.contains("`partitions: leaf`"),
+        "{said}"
+    );
+    alter("set (publish_via_partition_root = true)").await;
+    alter("add table public.indexed where (b > 0)").await;
+    assert!(refused().await.contains("it leaves out rows or columns"));
+    alter("drop table public.indexed").await;
+    alter("add table public.indexed").await;
+    assert!(refused().await.contains("it has public.indexed too"));
+    alter("drop table public.indexed").await;
+
+    let nodes = run.capture().await;
+    run.undo(&nodes).await;
+    run.perform("drop_capture").await.unwrap();
+    let left = run.ask("select string_agg(pubname, ', ') from pg_publication").await;
+    assert_eq!(left, "It's \"mine\"");
 }
 
 #[tokio::test]

@@ -158,6 +158,20 @@ fn what_only_adds_needs_no_identity() {
 }
 
 #[test]
+fn a_publication_that_is_there_has_all_tables_of_its_groups() {
+    let world = World::new().table(1, "public.log").table(2, "public.rows").keyless(1);
+    let mut sketch = Sketch::new().captured();
+    sketch.capture.sets[0].publication = Some(Ident::new("app").unwrap());
+    insta::assert_snapshot!(sketch.errors(&world));
+    sketch.settings.tables_without_identity = WithoutIdentity::InsertOnly;
+    insta::assert_snapshot!(drawn(&captured(&sketch, &world)), @"changes: changes(Insert Update Delete Truncate) public.log public.rows");
+    insta::assert_snapshot!(warnings(&sketch, &world));
+    // One that has none but those that are added to need not publish more.
+    let world = World::new().table(1, "public.log").keyless(1);
+    insta::assert_snapshot!(drawn(&captured(&sketch, &world)), @"changes: changes(Insert Truncate) public.log");
+}
+
+#[test]
 fn a_generated_column_identifies_no_row() {
     let mut world = World::new()
         .table(1, "public.a")
