@@ -52,7 +52,7 @@ fn a_capture_that_begins_too_late_or_too_early_never_opens_the_target() {
     // A byte into the record of a commit, and all of it is skipped: PostgreSQL has no error for that.
     let boundary = Boundary::new(&moved, [&both(1), &both(2), &both(3)]);
     let ended = run_from(&moved, Lsn(boundary.commits[1].start.0 + 1));
-    let said = taken_back(&moved, ended);
+    let said = taken_back(&moved, &ended);
     assert!(said.contains("public.accounts") && said.contains("public.lines"), "{said}");
     let lost = "select string_agg(id::text, ' ' order by id) from public.accounts";
     assert_eq!(moved.sql(Side::Target, lost), "0 1 3");
@@ -61,7 +61,7 @@ fn a_capture_that_begins_too_late_or_too_early_never_opens_the_target() {
     // A commit too early, and a row that nothing keeps from it is there twice.
     let boundary = Boundary::new(&moved, [&line(1), &both(2), &both(3)]);
     let ended = run_from(&moved, boundary.commits[0].start);
-    let said = taken_back(&moved, ended);
+    let said = taken_back(&moved, &ended);
     assert!(said.contains("public.lines") && !said.contains("public.accounts"), "{said}");
     let doubled = "select count(*) from public.lines where at = 1";
     assert_eq!(moved.sql(Side::Target, doubled), "2");
@@ -70,7 +70,7 @@ fn a_capture_that_begins_too_late_or_too_early_never_opens_the_target() {
     // The same with a key: the change fails each time it is applied.
     let boundary = Boundary::new(&moved, [&both(1), &both(2), &both(3)]);
     let ended = run_from(&moved, boundary.commits[0].start);
-    let said = not_opened(&moved, ended);
+    let said = not_opened(&moved, &ended);
     assert!(said.contains("fails over a change"), "{said}");
     boundary.abort(&moved);
 }
@@ -181,7 +181,7 @@ change_capture: {{ from: {{ lsn: {from} }} }}
 
 /// The cutover failed and was taken back.
 #[track_caller]
-fn taken_back(moved: &Move, ended: Ended) -> String {
+fn taken_back(moved: &Move, ended: &Ended) -> String {
     let said = not_opened(moved, ended);
     assert!(said.contains("in service"), "{said}");
     said
@@ -189,7 +189,7 @@ fn taken_back(moved: &Move, ended: Ended) -> String {
 
 /// The run failed: the source is in service, and nobody gets to the target.
 #[track_caller]
-fn not_opened(moved: &Move, ended: Ended) -> String {
+fn not_opened(moved: &Move, ended: &Ended) -> String {
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert!(matches!(ended.code, Some(1 | 5)), "{:?} {said}", ended.code);
     assert!(is_open(moved, Side::Source) && !is_open(moved, Side::Target));
