@@ -117,7 +117,9 @@ impl Boundary {
         moved.sql(Side::Source, "select pg_create_logical_replication_slot('there', 'pgoutput')");
         let before = Traces::of(moved);
         for sql in transactions {
-            moved.sql(Side::Source, &format!("begin; {sql}; commit"));
+            // Flushed, for the slot to show it at once.
+            let sql = format!("begin; set local synchronous_commit to on; {sql}; commit");
+            moved.sql(Side::Source, &sql);
         }
         moved.sql(Side::Target, transactions[0]);
         Self { before, commits: commits(moved) }
