@@ -62,13 +62,13 @@ fn a_cutover_that_is_out_of_time_is_taken_back_and_can_be_tried_again() {
     let live = Live::new(Pipeline::FullLoadAndCapture, &Options::default());
     let before = Traces::of(&live.moved);
     let writers = live.write(8);
-    let plan = live.plan_with("deadline: 1ms");
+    let plan = live.plan_with("prepared_transactions: rollback, deadline: 1ms");
     let ended = run(&live, &plan, &[]).expect(1);
     assert!(ended.stderr.contains("cutover.deadline"), "{}", ended.stderr);
     assert!(ended.stderr.contains("in service"), "{}", ended.stderr);
     assert_in_service(&writers);
 
-    let plan = live.plan_with("deadline: 5min");
+    let plan = live.plan_with("prepared_transactions: rollback, deadline: 5min");
     live.moved.of_run(&["resume", text(&plan)]).expect(0);
     assert_equal(&live);
     ended_well(&live, writers);
