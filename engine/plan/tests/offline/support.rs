@@ -112,6 +112,16 @@ struct Reading {
     within: Option<String>,
     #[serde(default)]
     without: Vec<String>,
+    /// Leaves out what takes long.
+    #[serde(default)]
+    quick: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Preflight {
+    #[serde(default)]
+    target_holds: Option<String>,
 }
 
 fn params<T: JsonSchema>() -> Value {
@@ -165,7 +175,7 @@ pub(crate) const KINDS: &[KindSpec] = &[
     KindSpec { service: true, ..kind("hold_snapshot", params::<Reading>, &[]) },
     kind("open_target", params::<Nothing>, &[]),
     kind("pause_replay", params::<Nothing>, &[]),
-    kind("preflight", params::<Nothing>, &[]),
+    kind("preflight", params::<Preflight>, &[]),
     kind("prove_drained", params::<Nothing>, &[Each::Slot]),
     kind("prove_hand_off", params::<Nothing>, &[Each::Slot]),
     kind("prove_quiet", params::<Nothing>, &[]),
