@@ -18,9 +18,9 @@ async fn filled() -> (Temporary, Application) {
     (sandbox, application)
 }
 
-/// Waits until a server has acknowledged so many commits, for half a minute at most.
+/// Waits until a server has acknowledged so many commits, for two minutes at most.
 async fn come_to(writers: &Writers, server: Server, amount: u64) {
-    for _ in 0..600 {
+    for _ in 0..2_400 {
         if writers.committed_on(server) >= amount {
             return;
         }
