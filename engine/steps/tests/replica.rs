@@ -119,8 +119,6 @@ async fn a_pause_of_this_run_is_adopted_and_one_of_somebody_else_refused() {
     world.replica().await.execute("select pg_wal_replay_resume()").await.unwrap();
 
     let publish = "create publication pgkedge_all_1a2b3c4d for table public.orders";
-    // Flushed, so that the replica has it before it is paused.
-    world.source.execute("set synchronous_commit to on").await.unwrap();
     world.source.execute(publish).await.unwrap();
     world.hand_off().await.unwrap();
     let lsn = world.noted_lsn().await;

@@ -49,6 +49,8 @@ impl World {
             clusters.map(|cluster| (cluster.server, endpoint(cluster))).into();
         let session = async |server: Server| endpoints[&server].sql("pgkedge:read").await.unwrap();
         let (source, target) = (session(Server::Source).await, session(Server::Target).await);
+        // What a test has written is on its way to the replica at once.
+        source.execute("set synchronous_commit to on").await.unwrap();
         for side in [&source, &target] {
             side.execute(script).await.unwrap();
         }
