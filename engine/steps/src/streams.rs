@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use pgkedge_model::{
-    Expansion, Failure, FailureClass, Ident, Lsn, Object, RunTag, Server, Slot, Touch,
-    quote_literal,
+    Call, Draft, Expansion, Failure, FailureClass, Fold, Ident, Item, Lsn, Object, RunTag, Script,
+    Server, Slot, Touch, quote_literal,
 };
 use pgkedge_postgres::{Row, Sql};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::context::StepContext;
 use crate::slots::server_name;
@@ -28,11 +29,12 @@ impl From<&Slot> for Stream {
 }
 
 impl Stream {
-    /// The slots of a plan, in its order.
+    /// Those of a plan.
     pub(crate) fn all(expansion: &Expansion<'_>) -> Vec<Self> {
         expansion.capture.slots.iter().map(Self::from).collect()
     }
 
+    /// The slots of a plan, in its order.
     /// What all that touch the stream agree upon.
     pub(crate) fn object(&self) -> Object {
         Object::new("stream", self.slot.as_str())
@@ -47,9 +49,28 @@ impl Stream {
     }
 }
 
-/// Reads every stream of a plan.
-pub(crate) fn read_all(streams: &[Stream]) -> Vec<Touch> {
-    streams.iter().map(|stream| Touch::read(stream.object())).collect()
+/// The draft of a step that looks at every stream of a plan; none where nothing is captured.
+pub(crate) fn over_all(expansion: &Expansion<'_>) -> Option<Draft> {
+    let streams = Stream::all(expansion);
+    let once = matches!(expansion.item, Item::Once) && !streams.is_empty();
+    once.then(|| Draft {
+        key: String::new(),
+        touches: streams.iter().map(|stream| Touch::read(stream.object())).collect(),
+        params: json!(streams),
+        script: Script::default(),
+        cost: 0,
+        fold: Fold::Alone,
+        stops: None,
+    })
+}
+
+/// The streams that such a step looks at.
+pub(crate) fn of_all(context: &StepContext, call: &Call) -> Result<Vec<Stream>, Failure> {
+    let mut streams = Vec::new();
+    for member in &call.node.members {
+        streams.extend(context.member::<Vec<Stream>>(&call.node, member)?);
+    }
+    Ok(streams)
 }
 
 /// A logical slot, as the source shows it.

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pgkedge_model::{
-    ByteSize, Call, Draft, Expansion, Failure, FailureClass, Finding, Fold, Item, Leaves, Script,
-    Server, TimeSpan,
+    ByteSize, Call, Draft, Expansion, Failure, FailureClass, Finding, Leaves, Server, TimeSpan,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::context::StepContext;
 use crate::step::Step;
-use crate::streams::{Errors, Stream, StreamSeen, look, read_all};
+use crate::streams::{Errors, Stream, StreamSeen, look, of_all, over_all};
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Errors of a worker without a step forward.
@@ -46,28 +45,12 @@ impl Step for AwaitLag {
     type Params = LagParams;
 
     fn expand(_: &LagParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-        let Item::Once = expansion.item else { return Ok(Vec::new()) };
-        let streams = Stream::all(expansion);
-        if streams.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(vec![Draft {
-            key: String::new(),
-            touches: read_all(&streams),
-            params: json!(streams),
-            script: Script::default(),
-            cost: 0,
-            fold: Fold::Alone,
-            stops: None,
-        }])
+        Ok(over_all(expansion).into_iter().collect())
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
         let LagParams { below, within } = context.params(&call.node)?;
-        let mut streams: Vec<Stream> = Vec::new();
-        for member in &call.node.members {
-            streams.extend(context.member::<Vec<Stream>>(&call.node, member)?);
-        }
+        let streams = of_all(context, call)?;
         let (since, mut errors) = (Instant::now(), Errors::default());
         loop {
             let (_, seen) = look(context, &streams).await?;

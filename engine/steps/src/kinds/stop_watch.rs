@@ -1,12 +1,11 @@
 //! Ends the watch that `watch_capture` keeps.
 
-use pgkedge_model::{Draft, Expansion, Finding, Fold, Item, Leaves, Script};
+use pgkedge_model::{Draft, Expansion, Finding, Leaves};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::step::Step;
-use crate::streams::{Stream, read_all};
+use crate::streams::over_all;
 
 pub(crate) struct StopWatch;
 
@@ -26,21 +25,9 @@ impl Step for StopWatch {
     type Params = StopParams;
 
     fn expand(params: &StopParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-        let Item::Once = expansion.item else { return Ok(Vec::new()) };
-        let streams = Stream::all(expansion);
-        if streams.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(vec![Draft {
-            key: String::new(),
-            params: Value::Null,
-            // Whatever takes a stream down afterwards waits for this.
-            touches: read_all(&streams),
-            script: Script::default(),
-            cost: 0,
-            fold: Fold::Alone,
-            stops: Some(params.service.clone()),
-        }])
+        // Whatever takes a stream down afterwards waits for this.
+        let stops = Some(params.service.clone());
+        Ok(over_all(expansion).map(|draft| Draft { stops, ..draft }).into_iter().collect())
     }
 }
 

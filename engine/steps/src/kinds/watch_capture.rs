@@ -6,16 +6,15 @@ mod watch;
 use std::time::Duration;
 
 use pgkedge_model::{
-    Call, Draft, Expansion, Failure, FailureClass, Finding, Fold, Item, Leaves, Progress, Script,
-    Server,
+    Call, Draft, Expansion, Failure, FailureClass, Finding, Leaves, Progress, Server,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use self::watch::{Watch, refused};
 use crate::context::StepContext;
 use crate::step::{NoParams, Step};
-use crate::streams::{Stream, StreamSeen, look, read_all};
+use crate::streams::{StreamSeen, look, of_all, over_all};
 
 /// How often both servers are looked at.
 const PULSE: Duration = Duration::from_secs(2);
@@ -41,27 +40,11 @@ impl Step for WatchCapture {
     type Params = NoParams;
 
     fn expand(_: &NoParams, expansion: &Expansion<'_>) -> Result<Vec<Draft>, Vec<Finding>> {
-        let Item::Once = expansion.item else { return Ok(Vec::new()) };
-        let streams = Stream::all(expansion);
-        if streams.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(vec![Draft {
-            key: String::new(),
-            touches: read_all(&streams),
-            params: json!(streams),
-            script: Script::default(),
-            cost: 0,
-            fold: Fold::Alone,
-            stops: None,
-        }])
+        Ok(over_all(expansion).into_iter().collect())
     }
 
     async fn run(context: &StepContext, call: &Call) -> Result<Value, Failure> {
-        let mut streams: Vec<Stream> = Vec::new();
-        for member in &call.node.members {
-            streams.extend(context.member::<Vec<Stream>>(&call.node, member)?);
-        }
+        let streams = of_all(context, call)?;
         let mut watch = Watch::new(streams, context.settings().limits.retained_wal.clone());
         begun(context, call, &mut watch).await?;
         let output = watch.figures();
@@ -144,6 +127,8 @@ async fn hold(context: &StepContext, call: &Call, watch: &mut Watch) -> Result<(
 #[cfg(test)]
 mod tests {
     use pgkedge_model::{Object, Touch};
+
+    use serde_json::json;
 
     use super::*;
     use crate::kinds::start_apply::tests::slot;
