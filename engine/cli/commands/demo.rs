@@ -42,8 +42,11 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Parts enough to be killed between two of them.
-const PARTS: &str = "load: { part_size: 2MiB }\n";
+/// Parts enough to be killed between two of them. What the writers have prepared when the source is
+/// closed is rolled back: they commit none of it later.
+const FIELDS: &str = "load: { part_size: 2MiB }
+cutover: { prepared_transactions: rollback }
+";
 /// Transactions that the application writes to the target before it ends.
 const WRITTEN_AFTERWARDS: u64 = 500;
 /// They are not waited for any longer.
@@ -116,7 +119,7 @@ async fn written_on(writers: Writers) -> Report {
 fn written_plan(sandbox: &Sandbox) -> Result<PathBuf, Stop> {
     let path = sandbox.folder.join("demo.yaml");
     std::fs::read_to_string(sandbox.plan())
-        .and_then(|text| std::fs::write(&path, format!("{text}{THREE_SLOTS}{PARTS}")))
+        .and_then(|text| std::fs::write(&path, format!("{text}{THREE_SLOTS}{FIELDS}")))
         .map_err(|error| failed("cannot write the demo's plan", &error))?;
     Ok(path)
 }

@@ -20,8 +20,7 @@ pub const APPLICATION_ROLE: &str = "dvd_rental_app";
 const TABLES: &str = include_str!("writers/tables.sql");
 
 /// Fields of a plan that moves the application's database over three slots. No foreign key leads from one
-/// group to another. Transactions that the application has prepared when the source is closed are rolled
-/// back: its writers commit none of them later.
+/// group to another.
 pub const THREE_SLOTS: &str = "
 slots:
   counter: {}
